@@ -1,0 +1,1 @@
+"""The appliance: dialog, functions, calls, service. Imports audio and models."""

@@ -1,0 +1,1 @@
+"""Escalation: when, to whom and through which link a call is placed."""

@@ -1,0 +1,1 @@
+"""From words to an answer: intent, slots, workflow, wording."""

@@ -1,0 +1,1 @@
+"""Engines and their model files. Imports nothing of ours."""
