@@ -75,6 +75,13 @@ class Abandon(Wish, frozen=True, tag=True):
 
 
 Command = (
-    StartRecognition | FeedRecognition | DecodePartial | FinishRecognition | AbortRecognition | Synthesize
-    | CancelSynthesis | Answer | Abandon
+    StartRecognition
+    | FeedRecognition
+    | DecodePartial
+    | FinishRecognition
+    | AbortRecognition
+    | Synthesize
+    | CancelSynthesis
+    | Answer
+    | Abandon
 )

@@ -241,9 +241,38 @@ class EarsReady(Fact, frozen=True, tag=True):
 
 
 Event = (
-    MicrophoneOpened | MicrophoneLost | MuteRequested | MicrophoneMuted | MicrophoneUnmuted | SamplesLost
-    | LevelMeasured | WakeHeard | Pressed | Released | SpeechStarted | SpeechEnded | TurnStarted | PartialText
-    | UtteranceEnded | FinalText | EngineFailed | ReplyDecided | NoticeDecided | ClauseSynthesized | SynthesisFinished
-    | ReplyStarted | ReplyFinished | ReplyCut | TurnEnded | StaleDropped | AlertRaised | AlertCleared | CallDialling
-    | CallRinging | CallLive | CallEnded | EarsStarted | EarsReady
+    MicrophoneOpened
+    | MicrophoneLost
+    | MuteRequested
+    | MicrophoneMuted
+    | MicrophoneUnmuted
+    | SamplesLost
+    | LevelMeasured
+    | WakeHeard
+    | Pressed
+    | Released
+    | SpeechStarted
+    | SpeechEnded
+    | TurnStarted
+    | PartialText
+    | UtteranceEnded
+    | FinalText
+    | EngineFailed
+    | ReplyDecided
+    | NoticeDecided
+    | ClauseSynthesized
+    | SynthesisFinished
+    | ReplyStarted
+    | ReplyFinished
+    | ReplyCut
+    | TurnEnded
+    | StaleDropped
+    | AlertRaised
+    | AlertCleared
+    | CallDialling
+    | CallRinging
+    | CallLive
+    | CallEnded
+    | EarsStarted
+    | EarsReady
 )

@@ -1,4 +1,4 @@
-"""The thresholds of the loop, one frozen group per policy; every length is in milliseconds. The TOML sections mirror them."""
+"""Owns the thresholds of the loop, one frozen group per policy, in milliseconds; the TOML sections mirror them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A link is one way to place a call. Owns its protocol, the values it speaks and its errors.
 
-    LinkError            code "link-failed"       the vendor or the network failed before anything was accepted
-    |-- LinkNotReady     code "link-not-ready"    no account, no number, no such destination: nothing was sent
-    |-- LinkRefused      code "link-refused"      the vendor said no (`status`): nothing is placed
-    `-- LinkUncertain    code "link-uncertain"    the request was sent and no answer came: a call may exist. Never
-                                                  place again; ask the vendor what became of it.
+LinkError            code "link-failed"       the vendor or the network failed before anything was accepted
+|-- LinkNotReady     code "link-not-ready"    no account, no number, no such destination: nothing was sent
+|-- LinkRefused      code "link-refused"      the vendor said no (`status`): nothing is placed
+`-- LinkUncertain    code "link-uncertain"    the request was sent and no answer came: a call may exist. Never
+                                              place again; ask the vendor what became of it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The values of the function contract: a call, its result, its errors. Names are as the caller sees them (camelCase).
 
-    FunctionError                 code "function-failed"       the function raised; the message is for the log
-    |-- UnknownFunction           code "function-unknown"
-    |-- WrongOrigin               code "function-forbidden"    not allowed from where the call came
-    |-- BadArguments              code "arguments-invalid"     `problems` names each field and what is expected
-    |-- Refused                   code chosen by the function  a "no" in a sentence: taken, closed, in the past
-    |-- FunctionTimedOut          code "function-timed-out"    its time budget is over
-    `-- StoreFailed               code "store-failed"          the database is locked, full, read-only or corrupt
+FunctionError                 code "function-failed"       the function raised; the message is for the log
+|-- UnknownFunction           code "function-unknown"
+|-- WrongOrigin               code "function-forbidden"    not allowed from where the call came
+|-- BadArguments              code "arguments-invalid"     `problems` names each field and what is expected
+|-- Refused                   code chosen by the function  a "no" in a sentence: taken, closed, in the past
+|-- FunctionTimedOut          code "function-timed-out"    its time budget is over
+`-- StoreFailed               code "store-failed"          the database is locked, full, read-only or corrupt
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class BadArguments(FunctionError):
     sentence = "Some of that I did not understand."
 
     def __init__(self, problems: tuple[Problem, ...], *, sentence: str = "") -> None:
-        super().__init__("; ".join(f"{p.field}: expected {p.expected}, got {p.got}" for p in problems), sentence=sentence)
+        what = "; ".join(f"{p.field}: expected {p.expected}, got {p.got}" for p in problems)
+        super().__init__(what, sentence=sentence)
         self.problems = problems
 
 
