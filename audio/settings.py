@@ -38,7 +38,7 @@ class EndpointSettings:
     """Give up when nothing is said for so long after the wake word."""
     follow_up_ms: int = 6000
     """... and after a reply that keeps the conversation open."""
-    cap_ms: int = 10_000
+    cap_ms: int = 15_000
     """The last resort: no utterance is longer."""
     min_speech_ms: int = 120
     """Less voice than this is no utterance (the tail of the wake word, a click)."""

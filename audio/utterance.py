@@ -1,0 +1,92 @@
+"""Owns one open utterance: from where the recognizer hears, what it has been fed, and when the user has finished."""
+
+from __future__ import annotations
+
+from audio.buffers import PreRoll
+from audio.commands import Command, DecodePartial, FeedRecognition, StartRecognition
+from audio.endpoint import Endpointer
+from audio.events import SpeechEnded, SpeechStarted, UtteranceEnd
+from audio.frames import Samples, TurnId, ms
+from audio.settings import LoopSettings
+
+_FEED = ms(100)
+"""Audio goes to the recognizer in pieces of this length."""
+_TAIL = ms(300)
+"""Of the closing silence the recognizer hears only this much: more costs time and invites invented words."""
+
+
+class Utterance:
+    """Nothing is sent to the recognizer before there was enough voice: neither a click nor the tail of the wake word costs
+    anything, and a pause before the request is not decoded. A held utterance (push-to-talk) is sent as a whole."""
+
+    def __init__(
+        self,
+        turn: TurnId,
+        since: Samples,
+        opened: Samples,
+        settings: LoopSettings,
+        phrases: tuple[str, ...],
+        *,
+        held: bool,
+    ) -> None:
+        """The recognizer may hear from `since` on; the user is waited for from `opened` on."""
+        self.turn = turn
+        self.held = held
+        self.endpointer = Endpointer(settings.endpoint, opened, held=held)
+        self.opened = opened
+        self.sent = False
+        """The recognizer has been started."""
+        self._since = since
+        self._start: Samples | None = since
+        self._fed_to = since
+        self._next_partial: Samples | None = None
+        self._settings = settings.recognition
+        self._phrases = phrases
+
+    def speech_started(self, fact: SpeechStarted) -> None:
+        """A voice after a pause: the recognizer hears from a little before its onset."""
+        if self._start is None:
+            self._start = Samples(max(self._since, fact.onset - ms(self._settings.preroll_ms)))
+
+    def speech_ended(self, fact: SpeechEnded) -> None:
+        """The voice ended before it was an utterance: it was the tail of the wake word, forget it."""
+        if not self.sent and not self.held:
+            self._start = None
+
+    def step(self, now: Samples, voiced: bool, audio: PreRoll) -> tuple[list[Command], UtteranceEnd | None]:
+        """One frame later: what the recognizer is to do, and why the utterance is over (or None)."""
+        end = self.endpointer.step(now, voiced)
+        if not self.held and not self.endpointer.spoken:
+            return [], end
+        commands = self._feed(now, audio, at_once=False)
+        if end is None and self._partial_due(now, voiced):
+            commands += [*self._feed(now, audio, at_once=True), DecodePartial(turn=self.turn)]
+        return commands, end
+
+    def close(self, now: Samples, audio: PreRoll) -> list[Command]:
+        """The rest of the audio."""
+        return self._feed(now, audio, at_once=True)
+
+    def _partial_due(self, now: Samples, voiced: bool) -> bool:
+        every = ms(self._settings.partial_ms)
+        if not every:
+            return False
+        if self._next_partial is None:
+            self._next_partial = Samples(now + every)
+        # In silence the text cannot change: the last partial is decoded once the voice has paused, then no more.
+        if now < self._next_partial or not voiced:
+            return False
+        self._next_partial = Samples(now + every)
+        return True
+
+    def _feed(self, now: Samples, audio: PreRoll, *, at_once: bool) -> list[Command]:
+        upto = now if self.held else Samples(min(now, self.endpointer.speech_end + _TAIL))
+        commands: list[Command] = []
+        if not self.sent:
+            self.sent = True
+            self._fed_to = self._start if self._start is not None else self._since
+            commands.append(StartRecognition(turn=self.turn, phrases=self._phrases))
+        if upto - self._fed_to >= (1 if at_once else _FEED):
+            commands.append(FeedRecognition(turn=self.turn, pcm=audio.read(self._fed_to, upto).tobytes()))
+            self._fed_to = upto
+        return commands
