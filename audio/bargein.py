@@ -9,7 +9,7 @@ from typing import Literal
 
 from audio.events import Pressed, WakeHeard
 
-CutBy = Literal["wake", "press", "stop"]
+CutBy = Literal["wake", "press"]
 
 
 def cuts_reply(evidence: WakeHeard | Pressed, *, interruptible: bool) -> CutBy | None:

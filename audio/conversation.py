@@ -7,14 +7,13 @@ then carry out `take()`. It knows no clock: `now` is the number of samples fed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from audio import commands as wish
 from audio import events as fact
-from audio.bargein import CutBy, cuts_reply
+from audio.bargein import cuts_reply
 from audio.buffers import PreRoll
 from audio.commands import Command
 from audio.events import Event, TurnOrigin, TurnOutcome
@@ -28,8 +27,6 @@ from audio.utterance import Utterance
 
 _MEMORY = 20 * RATE
 """Near end kept: longer than any utterance, so that nothing fed late is gone."""
-_READY_AFTER = ms(300)
-"""The ready sound comes only when the request did not follow in the same breath."""
 _MOST_NOTICES = 32
 
 
@@ -40,17 +37,10 @@ class Output(NamedTuple):
     commands: tuple[Command, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """What new ears must know of the world they wake up in."""
-
-    epoch: int = 1
-
-
 class Conversation:
     """Owner of the turn, of the clock and of everything that is said and heard."""
 
-    def __init__(self, listener: Listener, settings: LoopSettings, seed: Seed | None = None) -> None:
+    def __init__(self, listener: Listener, settings: LoopSettings, epoch: int = 1) -> None:
         self._listener = listener
         self._settings = settings
         self._speaker = Speaker(settings.reply)
@@ -58,7 +48,7 @@ class Conversation:
         self.regions = Regions()
         self.state = Turn.IDLE
         self.now = Samples(0)
-        self._turn = TurnId((seed or Seed()).epoch * TURNS_PER_EPOCH)
+        self._turn = TurnId(epoch * TURNS_PER_EPOCH)
         self._origin: TurnOrigin = "wake"
         self._utterance: Utterance | None = None
         self._open_turn = False
@@ -66,7 +56,6 @@ class Conversation:
         self._due: Samples | None = None
         self._notices: list[fact.NoticeDecided] = []
         self._alerts: dict[str, fact.AlertRaised] = {}
-        self._ready_due: Samples | None = None
         self._events: list[Event] = []
         self._commands: list[Command] = []
 
@@ -97,6 +86,8 @@ class Conversation:
         if now > self.now:
             self._near.write(silence(min(now - self.now, _MEMORY)))
             self.now = now
+        if self._utterance is not None:
+            self._listen(voiced=False)
         self._check_due()
 
     def deadline(self) -> Samples | None:
@@ -198,10 +189,8 @@ class Conversation:
         assert self._utterance is not None
         commands, end = self._utterance.step(self.now, voiced, self._near)
         self._commands += commands
-        if self._ready_due is not None and (voiced or self.now >= self._ready_due):
-            if not voiced:
-                self._speaker.mixer.play("ready")
-            self._ready_due = None
+        if self._utterance.ready(self.now):
+            self._speaker.mixer.play("ready")
         if end is not None:
             self._utterance_over(end)
 
@@ -222,7 +211,6 @@ class Conversation:
         end = self._utterance.endpointer.speech_end
         self._emit(fact.UtteranceEnded(turn=self._utterance.turn, reason=reason, speech_end=end))
         self._utterance = None
-        self._ready_due = None
 
     # -- the table ------------------------------------------------------------------------------------------------
     def _trigger(self, on: On, cause: Event | None = None) -> None:
@@ -262,22 +250,15 @@ class Conversation:
         utterance = self._open(origin, since)
         utterance.endpointer.credit(self.now, self.now - voice.onset)
 
-    def _do_cut_by_word(self, word: fact.WakeHeard) -> None:
-        self._cut("wake")
-        self._do_open_after_word(word)
-
-    def _do_cut_by_press(self, _: fact.Pressed | None) -> None:
-        self._cut("press")
-        self._do_open_held(None)
-
     def _open(self, origin: TurnOrigin, since: Samples) -> Utterance:
-        """A new turn begins; one under way is superseded."""
+        """A new turn begins; one under way is superseded, a reply under way is cut."""
+        if self._speaker.speaking:
+            self._commands.append(wish.CancelSynthesis(turn=self._turn))
+            self._emit(self._speaker.cut("press" if origin == "press" else "wake"))
         self._supersede()
         self._begin_turn(origin, since)
         phrases = sum((alert.phrases for alert in self._alerts.values()), self._phrases)
-        held = origin == "press"
-        self._utterance = Utterance(self._turn, since, self.now, self._settings, phrases, held=held)
-        self._ready_due = Samples(self.now + _READY_AFTER) if origin in ("wake", "press") else None
+        self._utterance = Utterance(self._turn, since, self.now, self._settings, phrases, origin)
         return self._utterance
 
     def _supersede(self) -> None:
@@ -319,7 +300,7 @@ class Conversation:
         self._end_turn("not_heard")
 
     def _do_fail(self, _: Event | None) -> None:
-        self._speaker.cut("stop")
+        self._speaker.abandon()
         self._speaker.mixer.play("cannot_hear")
         self._commands += [wish.CancelSynthesis(turn=self._turn), wish.Abandon(turn=self._turn)]
         self._end_turn("failed")
@@ -340,14 +321,9 @@ class Conversation:
         self._commands.append(wish.Synthesize(turn=self._turn, text=decided.text))
         self._wait(self._settings.reply.timeout_ms)
 
-    def _cut(self, by: CutBy) -> None:
-        self._commands.append(wish.CancelSynthesis(turn=self._turn))
-        if (cut := self._speaker.cut(by)) is not None:
-            self._emit(cut)
-
     def _do_end_answered(self, _: Event | None) -> None:
-        if (finished := self._speaker.finish()) is not None:
-            self._emit(finished)
+        if self._speaker.speaking:
+            self._emit(self._speaker.finish())
         self._end_turn("answered")
 
     def _do_wait(self, _: None) -> None:
@@ -364,7 +340,6 @@ class Conversation:
     def _do_hush(self, _: None) -> None:
         self._speaker.mixer.ring(False)
 
-    # -- small change ---------------------------------------------------------------------------------------------
     def _wait(self, milliseconds: int) -> None:
         self._due = Samples(self.now + ms(milliseconds))
 

@@ -13,7 +13,7 @@ class Endpointer:
     def __init__(self, settings: EndpointSettings, opened: Samples, *, held: bool) -> None:
         """`held`: push-to-talk, which only the release or the cap ends."""
         self._settings = settings
-        self._opened = opened
+        self.opened = opened
         self._held = held
         self._voice = 0
         self.speech_end = opened
@@ -34,10 +34,10 @@ class Endpointer:
         if voiced:
             self._voice += FRAME
             self.speech_end = now
-        if now - self._opened >= ms(self._settings.cap_ms):
+        if now - self.opened >= ms(self._settings.cap_ms):
             return "cap"
         if self._held:
             return None
         if self.spoken:
             return "silence" if now - self.speech_end >= ms(self._settings.silence_ms) else None
-        return "no_speech" if now - self._opened >= ms(self._settings.no_speech_ms) else None
+        return "no_speech" if now - self.opened >= ms(self._settings.no_speech_ms) else None

@@ -176,7 +176,7 @@ class ReplyFinished(Fact, frozen=True, tag=True):
 class ReplyCut(Fact, frozen=True, tag=True):
     turn: TurnId
     reply: str
-    by: Literal["wake", "press", "stop"]
+    by: Literal["wake", "press"]
     heard: str
     """The words that were really played before the cut, clause by clause."""
 

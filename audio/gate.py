@@ -2,8 +2,8 @@
 
 The voice detector alone stays open in steady noise, so a frame counts as voice only when it also stands above the
 floor. The floor follows a quieter room at once and a louder one slowly: the gaps between words hold it down while
-somebody speaks, an engine or a fan lifts it within seconds (minimum tracking; Martin, "Noise power spectral density estimation
-based on optimal smoothing and minimum statistics", IEEE TSAP 2001, in its simplest form).
+somebody speaks, an engine or a fan lifts it within seconds (minimum tracking in its simplest form; Martin, "Noise power
+spectral density estimation based on optimal smoothing and minimum statistics", IEEE TSAP 2001).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from audio.settings import GateSettings
 
 QUIETEST_DB = -80.0
 """Digital silence and everything below counts as this; a floor lower than a real room's means nothing."""
+_FIRST_FLOOR_DB = -60.0
+"""A quiet room, until the real one is known: somebody may be speaking when the microphone opens."""
 _SMOOTHING_FRAMES = 5
 
 
@@ -50,7 +52,7 @@ class Gate:
         self._hangover = ms(settings.hangover_ms)
         self._window: deque[bool] = deque(maxlen=max(self._attack, ms(settings.window_ms) // FRAME))
         self._levels: deque[float] = deque(maxlen=_SMOOTHING_FRAMES)
-        self._floor = 0.0
+        self._floor = _FIRST_FLOOR_DB
         self._last_voice = Samples(0)
         self.is_open = False
 

@@ -29,6 +29,11 @@ class Speaker:
         self._reply: SpokenReply | None = None
 
     @property
+    def speaking(self) -> bool:
+        """A reply is under way, if only in the synthesizer."""
+        return self._reply is not None
+
+    @property
     def interruptible(self) -> bool:
         return self._reply is None or self._reply.interruptible
 
@@ -73,15 +78,23 @@ class Speaker:
         reply.started = now
         return pcm, ReplyStarted(at=now, turn=reply.turn, reply=reply.reply)
 
-    def finish(self) -> ReplyFinished | None:
-        """The reply is over; returns what was heard of it."""
-        reply, self._reply = self._reply, None
-        if reply is None:
-            return None
+    def finish(self) -> ReplyFinished:
+        """The reply was played to its end; only while `speaking`."""
+        reply = self._take()
         return ReplyFinished(turn=reply.turn, reply=reply.reply, heard=reply.heard(self.mixer.spoken))
 
-    def cut(self, by: CutBy) -> ReplyCut | None:
-        """Silence from the next pull on."""
+    def cut(self, by: CutBy) -> ReplyCut:
+        """Silence from the next pull on; only while `speaking`."""
+        reply = self._take()
         self.mixer.cut_speech()
-        over = self.finish()
-        return ReplyCut(turn=over.turn, reply=over.reply, by=by, heard=over.heard) if over else None
+        return ReplyCut(turn=reply.turn, reply=reply.reply, by=by, heard=reply.heard(self.mixer.spoken))
+
+    def abandon(self) -> None:
+        """Nothing more of the reply, if there is one."""
+        self._reply = None
+        self.mixer.cut_speech()
+
+    def _take(self) -> SpokenReply:
+        reply, self._reply = self._reply, None
+        assert reply is not None
+        return reply

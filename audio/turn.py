@@ -103,8 +103,8 @@ TURN: dict[Turn, dict[On, Transition]] = {
     Turn.SPEAKING: {
         On.PLAYED: Transition(Turn.IDLE, "end_answered"),
         On.PLAYED_OPEN: Transition(Turn.FOLLOW_UP, "wait"),
-        On.WAKE: Transition(Turn.LISTENING, "cut_by_word"),
-        On.PRESS: Transition(Turn.LISTENING, "cut_by_press"),
+        On.WAKE: Transition(Turn.LISTENING, "open_after_word"),
+        On.PRESS: Transition(Turn.LISTENING, "open_held"),
         On.TIMEOUT: Transition(Turn.IDLE, "fail"),
     },
     Turn.FOLLOW_UP: {

@@ -5,19 +5,21 @@ from __future__ import annotations
 from audio.buffers import PreRoll
 from audio.commands import Command, DecodePartial, FeedRecognition, StartRecognition
 from audio.endpoint import Endpointer
-from audio.events import SpeechEnded, SpeechStarted, UtteranceEnd
+from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd
 from audio.frames import Samples, TurnId, ms
 from audio.settings import LoopSettings
 
 _FEED = ms(100)
 """Audio goes to the recognizer in pieces of this length."""
+_READY_AFTER = ms(300)
+"""The ready sound comes only when the request did not follow in the same breath."""
 _TAIL = ms(300)
 """Of the closing silence the recognizer hears only this much: more costs time and invites invented words."""
 
 
 class Utterance:
-    """Nothing is sent to the recognizer before there was enough voice: neither a click nor the tail of the wake word costs
-    anything, and a pause before the request is not decoded. A held utterance (push-to-talk) is sent as a whole."""
+    """Nothing is sent to the recognizer before there was enough voice: a click or the tail of the wake word is free,
+    a pause before the request is not decoded. A held utterance (push-to-talk) is sent as a whole."""
 
     def __init__(
         self,
@@ -26,14 +28,13 @@ class Utterance:
         opened: Samples,
         settings: LoopSettings,
         phrases: tuple[str, ...],
-        *,
-        held: bool,
+        origin: TurnOrigin,
     ) -> None:
         """The recognizer may hear from `since` on; the user is waited for from `opened` on."""
         self.turn = turn
-        self.held = held
-        self.endpointer = Endpointer(settings.endpoint, opened, held=held)
-        self.opened = opened
+        self.held = origin == "press"
+        self.endpointer = Endpointer(settings.endpoint, opened, held=self.held)
+        self._ready_at = Samples(opened + _READY_AFTER) if origin in ("wake", "press") else None
         self.sent = False
         """The recognizer has been started."""
         self._since = since
@@ -62,6 +63,13 @@ class Utterance:
         if end is None and self._partial_due(now, voiced):
             commands += [*self._feed(now, audio, at_once=True), DecodePartial(turn=self.turn)]
         return commands, end
+
+    def ready(self, now: Samples) -> bool:
+        """True once: the user was called and says nothing yet, so tell them that they are heard."""
+        if self._ready_at is None or now < self._ready_at:
+            return False
+        self._ready_at = None
+        return self.endpointer.speech_end <= self.endpointer.opened
 
     def close(self, now: Samples, audio: PreRoll) -> list[Command]:
         """The rest of the audio."""

@@ -1,0 +1,82 @@
+"""Owns which engine a name in the configuration means; the ears and the offline shell build theirs here."""
+
+from __future__ import annotations
+
+from audio.conversation import Conversation
+from audio.listener import Listener
+from audio.wire import EarsConfig
+from audio.workers import Job, RecognitionJob, SynthesisJob
+from models.engines import EchoCanceller, EngineUnavailable, Recognizer, Synthesizer, WakeDetector
+
+WAKE_ENGINES = ("micro", "open", "none")
+STT_ENGINES = ("moonshine",)
+TTS_ENGINES = ("piper", "hibari")
+
+
+def wake_detector(engine: str, words: tuple[str, ...], threshold: float | None) -> WakeDetector | None:
+    """Not loaded yet; None for push-to-talk only."""
+    if engine == "none" or not words:
+        return None
+    if engine == "micro":
+        from models.wake_micro import MicroWakeDetector
+
+        return MicroWakeDetector(words, threshold=threshold)
+    if engine == "open":
+        from models.wake_open import OpenWakeDetector
+
+        return OpenWakeDetector(words, threshold=threshold)
+    raise EngineUnavailable(f"no wake word engine called {engine!r}; there are {', '.join(WAKE_ENGINES)}")
+
+
+def recognizer(engine: str) -> Recognizer:
+    """Not loaded yet."""
+    if engine == "moonshine":
+        from models.stt_moonshine import MoonshineRecognizer
+
+        return MoonshineRecognizer()
+    raise EngineUnavailable(f"no recognizer called {engine!r}; there are {', '.join(STT_ENGINES)}")
+
+
+def synthesizer(engine: str, speed: float) -> Synthesizer:
+    """Not loaded yet. Piper lives in a child process: several of its calls end theirs, and it is GPL."""
+    if engine == "piper":
+        from models.host import HostedSynthesizer
+
+        return HostedSynthesizer("models.tts_piper:PiperSynthesizer", {"length_scale": 1.0 / speed})
+    if engine == "hibari":
+        from models.tts_hibari import HibariSynthesizer
+
+        return HibariSynthesizer(speed=speed)
+    raise EngineUnavailable(f"no synthesizer called {engine!r}; there are {', '.join(TTS_ENGINES)}")
+
+
+def echo_canceller() -> EchoCanceller:
+    """Not loaded yet."""
+    from models.echo import WebRtcEchoCanceller
+
+    return WebRtcEchoCanceller()
+
+
+def build_conversation(config: EarsConfig, *, echo: bool) -> Conversation:
+    """The core with its engines loaded; without `echo` the near end has none in it (a recording)."""
+    from models.vad import WebRtcVoiceDetector
+
+    voice = WebRtcVoiceDetector()
+    voice.load()
+    wake = wake_detector(config.wake_engine, config.wake_words, config.wake_threshold)
+    if wake is not None:
+        wake.load()
+    canceller = echo_canceller() if echo else None
+    if canceller is not None:
+        canceller.load()
+    listener = Listener(config.loop.gate, voice, wake, canceller)
+    return Conversation(listener, config.loop, config.epoch)
+
+
+def build_jobs(config: EarsConfig) -> dict[str, Job]:
+    """The slow workers with their engines loaded."""
+    stt = recognizer(config.stt_engine)
+    tts = synthesizer(config.tts_engine, config.tts_speed)
+    stt.load()
+    tts.load()
+    return {"stt": RecognitionJob(stt), "tts": SynthesisJob(tts)}
