@@ -1,0 +1,58 @@
+"""What the dialog needs to know of a function: its slots with their questions, and whether to confirm it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+SlotKind = Literal["date", "time", "duration", "integer", "name", "text", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One argument of a function, as it is asked for."""
+
+    name: str
+    kind: SlotKind
+    question: str
+    retry: str = ""
+    """Asked when the first answer was not understood; other words than the question."""
+    required: bool = True
+    options: tuple[str, ...] = ()
+    """For a choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One function, in the order in which its slots are asked."""
+
+    function: str
+    slots: tuple[Slot, ...] = ()
+    confirm: str = ""
+    """Said before it runs, with {slot} in it; empty when it runs at once."""
+    effect: bool = False
+    """True when it changes something."""
+    summary: str = ""
+
+    def slot(self, name: str) -> Slot | None:
+        """The slot of that name."""
+        return next((slot for slot in self.slots if slot.name == name), None)
+
+    def missing(self, values: Mapping[str, object]) -> Slot | None:
+        """The first required slot that has no value yet."""
+        return next((slot for slot in self.slots if slot.required and slot.name not in values), None)
+
+
+class Forms:
+    """The functions that the voice may call, by name."""
+
+    def __init__(self, forms: Iterable[Form]) -> None:
+        self._forms = {form.function: form for form in forms}
+
+    def get(self, function: str) -> Form | None:
+        return self._forms.get(function)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._forms)
