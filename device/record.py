@@ -24,10 +24,9 @@ SMALLEST = 4096
 """Bytes; a smaller file could not hold a line with a reply in it."""
 
 _NOT_RECORDED = (LevelMeasured, FeedRecognition)  # ten to a hundred a second, and nothing to learn from them
-_PLAIN = frozenset(
-    ("word", "device", "code", "source", "reason", "by", "engine", "kind")
-    + ("outcome", "reply", "alert", "call", "link", "cause")
-)  # string fields that never hold what people said; a new field counts as words until it stands here
+# String fields that never hold what people said; a new field counts as words until it stands here.
+_PLAIN = {"word", "device", "code", "source", "reason", "by", "engine", "kind", "outcome"}
+_PLAIN |= {"reply", "alert", "call", "link", "cause"}
 
 _log = logging.getLogger("wakeline.record")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from audio import events as ev
 from audio.events import Event
-from audio.frames import RATE, Pcm, Samples, TurnId, seconds
+from audio.frames import RATE, TURNS_PER_EPOCH, Pcm, Samples, TurnId, seconds
 
 ROW_S = 16
 _WIDTH, _LEFT, _RIGHT = 1600, 64, 24
@@ -238,7 +238,7 @@ class _Row:
             y = top + lane * _LANE + 11
             if tick_from is not None:
                 self.svg.append(_line(mark_x, tick_from, mark_x, y, label.colour, opacity=0.25))
-                size = f'width="{width - 6:.1f}" height="13"'
+                size = f'width="{width - 12:.1f}" height="13"'
                 self.svg.append(f'<rect x="{x:.1f}" y="{y - 10:.1f}" {size} fill="#fff" opacity="0.85"/>')
             self.svg.append(_text(x + 2, y, shown, label.colour))
         self.y = top + len(lanes) * _LANE + 4
@@ -252,7 +252,7 @@ class _Row:
         size = f'width="{max(1.0, right - x):.1f}" height="{self.y - top:.1f}"'
         self.svg.insert(0, f'<rect x="{x:.1f}" y="{top:.1f}" {size} fill="{_COLOURS["turn"]}" opacity="0.10"/>')
         self.svg.append(_line(x, top, x, self.y, _COLOURS["turn"], opacity=0.6))
-        words = f"turn {trace.turn}, {trace.by}" + (f": {trace.outcome.replace('_', ' ')}" if trace.outcome else "")
+        words = f"turn {trace.turn % TURNS_PER_EPOCH}, {trace.by}" + (f": {trace.outcome.replace('_', ' ')}" if trace.outcome else "")
         fitting = words[: max(0, int((right - x - 6) / _CHAR))]
         self.svg.append(_text(x + 4, top + 11, fitting, _COLOURS["turn"]))
 
