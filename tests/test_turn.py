@@ -118,3 +118,9 @@ def test_an_older_turn_is_dropped_and_counted() -> None:
     assert [event for event in core.take().events if isinstance(event, fact.StaleDropped)]
     core.feed(silence(FRAME), core.pull())
     assert core.state is Turn.IDLE
+
+
+def test_the_diagram_in_the_docs_is_drawn_from_the_table() -> None:
+    from tools.diagram import OUT, render
+
+    assert OUT.read_text() == render(), "run python -m tools.diagram"

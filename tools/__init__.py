@@ -1,0 +1,1 @@
+"""Programs for those who build wakeline; not installed on the device."""
