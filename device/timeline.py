@@ -252,7 +252,8 @@ class _Row:
         size = f'width="{max(1.0, right - x):.1f}" height="{self.y - top:.1f}"'
         self.svg.insert(0, f'<rect x="{x:.1f}" y="{top:.1f}" {size} fill="{_COLOURS["turn"]}" opacity="0.10"/>')
         self.svg.append(_line(x, top, x, self.y, _COLOURS["turn"], opacity=0.6))
-        words = f"turn {trace.turn % TURNS_PER_EPOCH}, {trace.by}" + (f": {trace.outcome.replace('_', ' ')}" if trace.outcome else "")
+        outcome = f": {trace.outcome.replace('_', ' ')}" if trace.outcome else ""
+        words = f"turn {trace.turn % TURNS_PER_EPOCH}, {trace.by}{outcome}"
         fitting = words[: max(0, int((right - x - 6) / _CHAR))]
         self.svg.append(_text(x + 4, top + 11, fitting, _COLOURS["turn"]))
 
