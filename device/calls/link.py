@@ -58,6 +58,8 @@ class CallRequest:
     reason: str
     summary: str = ""
     """What was said so far, for the person who answers; empty unless the user agreed to pass it on."""
+    at: float = 0.0
+    """Wall time of the attempt (seconds since 1970; 0: not known), for a vendor that keeps nothing of ours."""
 
 
 @dataclass(frozen=True, slots=True)
