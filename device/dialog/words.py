@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"|(?:[^\W\d_]\.){2,}|[^\W\d_]\.[^\W\d_]\b"  # p.m.
     r"|[^\W\d_]+(?:'[^\W\d_]+)*"  # don't
 )
+_TEMPLATE_WORD = re.compile(r"(?<![{<:\w'])[^\W\d_]+(?:'[^\W\d_]+)?(?![}>:\w'])")
 _MAX_TOKENS = 60
 
 
@@ -32,22 +33,28 @@ class WordRules:
         self._repairs = _phrases(words["repairs"])
 
     def tokens(self, text: str) -> Tokens:
-        """The words of a text, one spelling each, without fillers; at most as many as a request can have."""
+        """The words of a text, one spelling each, without fillers and what is left of the wake word."""
+        tokens = self.plain(text)
+        return self._without_edges(tuple(t for t in tokens if t not in self._anywhere) or tokens)
+
+    def plain(self, text: str) -> Tokens:
+        """The words of a text, one spelling each; at most as many as a request can have."""
         found: list[str] = []
         for match in _TOKEN.finditer(text.lower().replace("\u2019", "'")):
             found.extend(self._split(match.group()))
             if len(found) >= _MAX_TOKENS:
                 break
-        tokens = _substitute(tuple(found), self._replace)
-        return self._without_edges(tuple(t for t in tokens if t not in self._anywhere) or tokens)
+        return _substitute(tuple(found), self._replace)
 
     def spelling(self, template: str) -> str:
         """A sentence template with the spellings that `tokens` writes, so that both sides agree."""
-        return re.sub(
-            r"(?<![{<:\w'])[^\W\d_]+'?[^\W\d_]+(?![}>:\w'])",
-            lambda found: " ".join(self._replace.get((found.group().lower(),), (found.group(),))),
-            template,
-        )
+        return _TEMPLATE_WORD.sub(self._spelled, template)
+
+    def _spelled(self, found: re.Match[str]) -> str:
+        word = found.group()
+        if word in self._anywhere:
+            return f"[{word}]"
+        return " ".join(self._replace.get((word.lower(),), (word,)))
 
     def corrected(self, tokens: Tokens) -> Tokens:
         """The tokens with what recognizers often mishear put right."""

@@ -1,0 +1,103 @@
+"""A language is a folder: loads its words, grammar, wording and sentences, and merges the user's sentence files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_HERE = Path(__file__).parent
+_PARTS = {"language", "intents", "expansion_rules", "lists", "wording"}
+
+
+class LanguageInvalid(ValueError):
+    """A language file cannot be used; the message names the file and what is wrong."""
+
+    code = "language-invalid"
+
+
+@dataclass(slots=True)
+class Language:
+    """Everything the dialog knows of one language, as read from YAML."""
+
+    code: str
+    words: dict[str, Any]
+    grammar: dict[str, Any]
+    wording: dict[str, Any]
+    intents: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Blocks of sentence templates by intent; an intent named like a function is a request for it."""
+    examples: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, Any] = field(default_factory=dict)
+
+
+def load_language(code: str = "en", extra: Iterable[Path] = ()) -> Language:
+    """The built-in language with the sentence files of the given folders (or files) merged into it, in that order."""
+    folder = _HERE / code
+    if not folder.is_dir():
+        known = ", ".join(sorted(p.parent.name for p in _HERE.glob("*/words.yaml")))
+        raise LanguageInvalid(f"no language {code!r}; there is: {known}")
+    language = Language(
+        code, *(_read(folder / f"{part}.yaml") for part in ("words", "grammar", "wording"))
+    )
+    for path in sorted((folder / "sentences").glob("*.yaml")):
+        _merge(language, path)
+    for place in extra:
+        for path in sorted(place.glob("*.yaml")) if place.is_dir() else [place]:
+            _merge(language, path)
+    return language
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LanguageInvalid(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise LanguageInvalid(f"{path}: expected a mapping")
+    return data
+
+
+def _merge(language: Language, path: Path) -> None:
+    data = _read(path)
+    if data.get("language", language.code) != language.code:
+        return
+    if unknown := set(data) - _PARTS:
+        raise LanguageInvalid(f"{path}: unknown key {min(map(str, unknown))!r}; known: {', '.join(sorted(_PARTS))}")
+    for name, intent in _mapping(path, data, "intents").items():
+        blocks = _blocks(path, name, intent)
+        language.intents.setdefault(str(name), []).extend(blocks)
+        if isinstance(intent.get("example"), str):
+            language.examples[str(name)] = intent["example"]
+    language.rules.update(_mapping(path, data, "expansion_rules"))
+    language.lists.update(_mapping(path, data, "lists"))
+    _deep_update(language.wording, _mapping(path, data, "wording"))
+
+
+def _mapping(path: Path, data: dict[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key) or {}
+    if not isinstance(value, dict):
+        raise LanguageInvalid(f"{path}: {key}: expected a mapping")
+    return value
+
+
+def _blocks(path: Path, name: object, intent: object) -> list[dict[str, Any]]:
+    if isinstance(intent, dict) and isinstance(intent.get("sentences"), list):
+        return [{"sentences": intent["sentences"]}]  # the short form, without "data"
+    blocks = intent.get("data") if isinstance(intent, dict) else None
+    for block in blocks if isinstance(blocks, list) else [None]:
+        sentences = block.get("sentences") if isinstance(block, dict) else None
+        if not isinstance(sentences, list) or not all(isinstance(text, str) for text in sentences):
+            raise LanguageInvalid(f"{path}: intent {name}: expected a list of sentences")
+    return list(blocks) if isinstance(blocks, list) else []
+
+
+def _deep_update(old: dict[str, Any], new: dict[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            _deep_update(old[key], value)
+        else:
+            old[key] = value

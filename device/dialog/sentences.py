@@ -1,0 +1,171 @@
+"""Words in, intent out: owns the matching of a text against the sentence templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hassil.errors import HassilError
+from hassil.intents import Intents
+from hassil.parse_expression import ParseExpressionError
+from hassil.parser import ParseError
+from hassil.recognize import RecognizeResult, recognize_all
+
+from device.dialog.language import Language, LanguageInvalid
+from device.dialog.lexicon import Lexicon
+from device.dialog.slots import KINDS, SlotReader, Span, Tagged
+from device.dialog.times import TimeReading
+from device.dialog.words import Tokens, WordRules
+
+OWN_INTENTS = frozenset(
+    ("yes", "no", "cancel", "stop", "repeat", "help", "thanks", "greeting", "giveValues", "giveName", "callPerson")
+)
+"""Intents of the dialog itself; every other intent is named like a function."""
+
+_WILDCARDS = ("name", "text", "who")
+_MOST_MARKS = 12
+
+Said = tuple[tuple[str, Span | str], ...]
+"""Values by the name they have in the template, in the order they were said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a text means."""
+
+    intent: str
+    said: Said = ()
+    carry: bool = False
+    """The request refers to what was talked about before ("book it")."""
+    loose: bool = False
+    """A value was taken as whatever words were left over, so more words may belong to it."""
+
+
+class Sentences:
+    """The sentence templates of one language, for the functions and destinations that exist."""
+
+    def __init__(self, language: Language, functions: Iterable[str], destinations: Sequence[str]) -> None:
+        self._words = WordRules(language.words)
+        self._reader = SlotReader(language.grammar, Lexicon(language.words))
+        names = OWN_INTENTS | set(functions)
+        lists: dict[str, Any] = {kind: {"values": _marks(kind)} for kind in KINDS}
+        lists |= {name: {"wildcard": True} for name in _WILDCARDS}
+        lists |= {name: {"values": entry["values"]} for name, entry in language.lists.items()}
+        spoken = [{"in": " ".join(self._words.tokens(name)), "out": name} for name in destinations]
+        # hassil wants a value in every list; this one is never written by `tokens`.
+        lists["destination"] = {"values": spoken or [{"in": "no-destination", "out": ""}]}
+        try:
+            self._intents = Intents.from_dict(
+                {
+                    "language": language.code,
+                    "intents": {
+                        name: {"data": [self._spelled(block) for block in blocks]}
+                        for name, blocks in language.intents.items()
+                        if name in names
+                    },
+                    "expansion_rules": {name: self._words.spelling(body) for name, body in language.rules.items()},
+                    "lists": lists,
+                }
+            )
+            # A first match compiles every template, so that a mistake shows here and no request pays for it.
+            self._match(Tagged(("a",)), "")
+        except (HassilError, ParseError, ParseExpressionError, KeyError, TypeError) as error:
+            raise LanguageInvalid(f"sentences: {error}") from error
+
+    def understand(self, text: str, now: datetime, asked: str = "") -> Understood | None:
+        """The meaning of a text; `asked` is the kind of slot that was asked for, so that short answers fit."""
+        tokens = self._words.tokens(text)
+        for row in dict.fromkeys((tokens, self._words.plain(text), self._words.corrected(tokens))):
+            if row and (found := self._whole(row, now, asked)) is not None:
+                return found
+        parts = self._words.repaired(tokens)
+        return self._repaired(parts, now, asked) if parts else None
+
+    def _repaired(self, parts: tuple[Tokens, Tokens], now: datetime, asked: str) -> Understood | None:
+        """ "Book Friday at eight - actually, make it seven"."""
+        before, after = (self._whole(part, now, asked) for part in parts)
+        if after is None:
+            return None
+        if before is None or after.intent not in ("giveValues", "giveName"):
+            return after if after.intent != "giveValues" or not before else None
+        return replace(before, said=before.said + _as_corrected(before.said, after.said), loose=after.loose)
+
+    def _whole(self, tokens: Tokens, now: datetime, asked: str) -> Understood | None:
+        rows = [self._reader.tag(tokens, now, asked), self._reader.tag(tokens, now), Tagged(tokens)]
+        for row in dict.fromkeys(rows):
+            if (found := self._match(row, asked)) is not None:
+                return found
+        return None
+
+    def _match(self, row: Tagged, asked: str) -> Understood | None:
+        results = recognize_all(" ".join(row.tokens), self._intents, intent_context={"asked": asked})
+        usable = [(_score(result), result) for result in results if _usable(result, row)]
+        if not usable:
+            return None
+        result = min(usable, key=lambda scored: scored[0])[1]
+        return Understood(
+            intent=result.intent.name,
+            said=tuple(_said(result, row)),
+            carry=bool((result.intent_metadata or {}).get("carry")),
+            loose=any(entity.is_wildcard for entity in result.entities_list),
+        )
+
+    def _spelled(self, block: dict[str, Any]) -> dict[str, Any]:
+        return {**block, "sentences": [self._words.spelling(text) for text in block["sentences"]]}
+
+
+def _marks(kind: str) -> list[dict[str, Any]]:
+    return [{"in": f"{kind}{index}", "out": index} for index in range(_MOST_MARKS)]
+
+
+def _usable(result: RecognizeResult, row: Tagged) -> bool:
+    """A found value must not disappear inside free words, and an answer without any value is none."""
+    if result.intent.name in ("giveValues", "giveName") and not result.entities_list:
+        return False
+    marks = {f"{span.kind}{index}" for index, span in enumerate(row.spans)}
+    for entity in result.entities_list:
+        if entity.is_wildcard and (not entity.text.strip() or marks & set(entity.text.split())):
+            return False
+        if entity.is_wildcard and entity.text.split()[0] in ("the", "of", "name"):
+            return entity.name == "who"
+        if not entity.is_wildcard and isinstance(entity.value, int) and entity.value >= len(row.spans):
+            return False
+    return True
+
+
+def _score(result: RecognizeResult) -> tuple[int, int, int, str]:
+    """Fewer free words first, then more words of the template's own; the name keeps ties the same every time."""
+    free = [entity for entity in result.entities_list if entity.is_wildcard]
+    return (
+        len(free),
+        sum(len(entity.text) for entity in free),
+        -result.text_chunks_matched,
+        result.intent.name,
+    )
+
+
+def _said(result: RecognizeResult, row: Tagged) -> Iterator[tuple[str, Span | str]]:
+    """ "_" is the name of a value that a template takes and throws away ("not Thursday, Friday")."""
+    for entity in result.entities_list:
+        if entity.name == "_":
+            continue
+        if isinstance(entity.value, int) and not entity.is_wildcard:
+            yield entity.name, row.spans[entity.value]
+        else:
+            yield entity.name, str(entity.value).strip()
+
+
+def _as_corrected(before: Said, after: Said) -> Said:
+    """A bare "seven" corrects the time or the number that was said last, in the same half of the day."""
+    times = [(name, span) for name, span in before if isinstance(span, Span) and span.kind in ("time", "number")]
+    corrected: list[tuple[str, Span | str]] = []
+    for name, value in after:
+        if isinstance(value, Span) and value.kind == "number" and times:
+            target, old = times[-1]
+            if isinstance(old.reading, TimeReading):
+                value = Span("time", TimeReading(int(value.reading), 0, old.reading.half), value.end)
+            name = target
+        corrected.append((name, value))
+    return tuple(corrected)
