@@ -129,7 +129,7 @@ def _usable(result: RecognizeResult, row: Tagged) -> bool:
         if entity.is_wildcard and (not entity.text.strip() or marks & set(entity.text.split())):
             return False
         if entity.is_wildcard and entity.text.split()[0] in ("the", "of", "name"):
-            return entity.name == "who"
+            return bool(entity.name == "who")
         if not entity.is_wildcard and isinstance(entity.value, int) and entity.value >= len(row.spans):
             return False
     return True

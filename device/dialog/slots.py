@@ -47,6 +47,8 @@ class Moment:
     hours: Callable[[date], Hours] = lambda day: ()
     half: str = ""
     """Half of the day that was named with the date."""
+    near: str = ""
+    """Half of the day of the time that is being corrected."""
     day: date | None = None
     """The day already known, for a time."""
 
@@ -139,4 +141,6 @@ def _time(said: Span, moment: Moment) -> str | None:
         return None
     day = moment.day or moment.now.date()
     after = moment.now if day == moment.now.date() else None
-    return choose_time(reading, half=moment.half, hours=moment.hours(day), after=after).strftime("%H:%M")
+    hours = moment.hours(day)
+    chosen = choose_time(reading, half=moment.half, near=moment.near, hours=hours, after=after)
+    return chosen.strftime("%H:%M")

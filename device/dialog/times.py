@@ -12,8 +12,11 @@ from device.dialog.grammar import Match
 Hours = Sequence[tuple[time, time]]
 """Opening hours of one day: from, to."""
 
-_MORNING_FROM = 8
-"""Of two times that both fit, 8-11 means the morning and 12-7 the afternoon."""
+_DAYTIME = range(8, 12)
+"""Of two times that both fit, these hours mean the morning and the others the afternoon."""
+
+_EITHER = range(7, 12)
+"""Hours at home in both halves: as a correction they stay in the half of the time they correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,11 @@ def read_duration(match: Match) -> int | None:
     return seconds if seconds > 0 else None
 
 
-def choose_time(reading: TimeReading, *, half: str, hours: Hours, after: datetime | None) -> time:
+def choose_time(reading: TimeReading, *, half: str, near: str, hours: Hours, after: datetime | None) -> time:
     """Which time of the day is meant: the half that was named, else the one within opening hours, else the next.
 
     `after` is the present moment when the day is today: of two possible times the one to come is meant. Of two that
-    both fit, 8 to 11 mean the morning and 12 to 7 the afternoon.
+    both fit, 8 to 11 mean the morning and 12 to 7 the afternoon; a correction stays `near` what it corrects.
     """
     if not reading.open or half:
         return reading.at(half)
@@ -78,6 +81,8 @@ def choose_time(reading: TimeReading, *, half: str, hours: Hours, after: datetim
     fits = [t for t in both if any(start <= t < end for start, end in hours)] or both
     if after is not None:
         fits = [t for t in fits if t > after.time()] or fits
+    if near and reading.hour in _EITHER and (close := reading.at(near)) in fits:
+        return close
     if len(fits) == 1 or after is not None:
         return fits[0]
-    return fits[0] if _MORNING_FROM <= reading.hour <= 11 else fits[1]
+    return fits[0] if reading.hour in _DAYTIME else fits[1]

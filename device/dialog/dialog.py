@@ -1,0 +1,260 @@
+"""The dialog's facade: a text in, one `Reply` out. Owns sessions, the running of functions and what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from device.dialog import workflow
+from device.dialog.forms import Forms
+from device.dialog.language import Language, load_language
+from device.dialog.reply import ClearAlert, Effect, PlaceCall, Reply
+from device.dialog.sentences import Sentences, Understood
+from device.dialog.settings import Callee, DialogSettings
+from device.dialog.slots import Moment
+from device.dialog.speaker import Speaker
+from device.dialog.talk import Aside, Escalate, Heard, Input, Open, Outcome, Person, Run, State, Talk
+from device.dialog.workflow import Ran
+from device.functions.contract import BadArguments, FunctionCall, FunctionResult, Origin, Refused
+
+_HEARD = {"yes": Heard.YES, "no": Heard.NO, "cancel": Heard.CANCEL, "stop": Heard.CANCEL, "callPerson": Heard.PERSON}
+_VALUES = frozenset(("giveValues", "giveName"))
+_ASIDES = frozenset(("help", "repeat", "thanks", "greeting"))
+_MOST_REPLIES = 32
+_MOST_RUNS = 4
+
+
+class Runner(Protocol):
+    """Runs functions; `device.functions.runner.Runner` is one."""
+
+    async def run(self, call: FunctionCall) -> FunctionResult: ...
+
+
+@dataclass(slots=True)
+class _Session:
+    """One talk with one person."""
+
+    talk: Talk = field(default_factory=Talk)
+    last: datetime | None = None
+    said: OrderedDict[str, Reply] = field(default_factory=OrderedDict)
+    """Replies by turn: a turn that comes again gets the same one."""
+    heard: str = ""
+    """What was heard of the last reply, for "repeat"."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a turn has come to so far."""
+
+    prefix: str
+    session: str
+    moment: Moment
+    sentences: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    calls: int = 0
+    committed: bool = False
+    intent: str = ""
+
+
+class Dialog:
+    """Answers what people say.
+
+    `clock` gives the present with the house's time zone. Turns of one session are answered one after the other.
+    """
+
+    def __init__(
+        self,
+        forms: Forms,
+        runner: Runner,
+        settings: DialogSettings,
+        clock: Callable[[], datetime],
+        *,
+        origin: Origin = "voice",
+        language: Language | None = None,
+    ) -> None:
+        language = language or load_language(settings.language, settings.sentences)
+        self._forms = forms
+        self._runner = runner
+        self._settings = settings
+        self._clock = clock
+        self._origin: Origin = origin
+        self._sentences = Sentences(language, forms.names, [callee.name for callee in settings.callees])
+        self._speaker = Speaker(language, forms.names, [callee.name for callee in settings.callees])
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+
+    async def answer(
+        self,
+        text: str,
+        confidence: float | None,
+        session: str,
+        call_id_prefix: str,
+        *,
+        ringing: Sequence[str] = (),
+        origin: Origin | None = None,
+    ) -> Reply:
+        """The reply to one turn. `ringing` names the alerts that ring; the same prefix again gets the same reply."""
+        kept = self._session(session)
+        async with kept.turn:
+            if (same := kept.said.get(call_id_prefix)) is not None:
+                return same
+            if confidence is not None and confidence < self._settings.min_confidence:
+                text = ""
+            reply = await self._reply(text, kept, session, call_id_prefix, tuple(ringing), origin or self._origin)
+            kept.last = self._clock()
+            kept.said[call_id_prefix] = reply
+            while len(kept.said) > _MOST_REPLIES:
+                kept.said.popitem(last=False)
+            return reply
+
+    def judge(self, text: str, session: str = "") -> bool:
+        """Whether a partial text is already a complete request or answer."""
+        talk = self._session(session).talk
+        found = self._sentences.understand(text, self._clock(), _asked(talk))
+        if found is None or found.loose:
+            return False
+        outcome = workflow.step(talk, self._input(found, self._moment()))
+        return outcome.code != "not-understood" and not (
+            outcome.talk.state is State.ASKING and found.intent not in _VALUES
+        )
+
+    def heard(self, reply_id: str, text: str) -> None:
+        """The words of a reply that were really played; only they can be repeated."""
+        for kept in self._sessions.values():
+            if reply_id in kept.said and text:
+                kept.heard = text
+
+    def expected(self, session: str) -> tuple[str, ...]:
+        """What is expected next, for the recognizer."""
+        return self._speaker.expected(self._session(session).talk)
+
+    def forget(self, session: str) -> None:
+        """The person has left: what was talked about is wiped."""
+        self._sessions.pop(session, None)
+
+    # -- one turn -------------------------------------------------------------------------------------------------
+    async def _reply(
+        self, text: str, kept: _Session, session: str, prefix: str, ringing: tuple[str, ...], origin: Origin
+    ) -> Reply:
+        moment = self._moment()
+        found = self._sentences.understand(text, moment.now, _asked(kept.talk)) if text.strip() else None
+        turn = _Turn(prefix, session, moment, intent=found.intent if found else "")
+        if found is not None and found.intent in ("stop", "cancel") and ringing:
+            cleared = tuple(ClearAlert(alert) for alert in ringing)
+            return Reply(prefix, "", "stopped", effects=cleared, follow_up=kept.talk.state is not State.IDLE)
+        if found is not None and found.intent == "stop" and kept.talk.state is State.IDLE:
+            return Reply(prefix, "", "stopped")
+        if unknown := _who(found):
+            turn.sentences.append(self._speaker.unknown(unknown))
+            return self._finish(turn, Outcome(kept.talk, (), "answered"), kept)
+        if found is None and not text.strip():
+            turn.sentences.append(self._speaker.not_heard())
+        outcome = workflow.step(kept.talk, self._input(found, moment))
+        return self._finish(turn, await self._perform(outcome, turn, kept, origin, heard_any=bool(text.strip())), kept)
+
+    async def _perform(
+        self, outcome: Outcome, turn: _Turn, kept: _Session, origin: Origin, *, heard_any: bool
+    ) -> Outcome:
+        """Does the steps of an outcome; a function that ran leads to a next outcome."""
+        pending = list(outcome.steps)
+        while pending:
+            step = pending.pop(0)
+            if isinstance(step, Run):
+                if turn.calls >= _MOST_RUNS:
+                    break
+                after = await self._run(step.open, outcome.talk, turn, origin)
+                code = after.code if after.code != "answered" or not after.steps else "asked"
+                outcome = Outcome(after.talk, (), code)
+                pending = list(after.steps) + pending
+            elif isinstance(step, Aside):
+                turn.sentences.append(self._speaker.aside(turn.intent, kept.heard))
+            elif isinstance(step, Escalate):
+                person = step.person
+                turn.effects.append(PlaceCall(person.destination, person.reason, person.emergency))
+                turn.sentences.append(self._speaker.placing(person))
+            elif sentence := self._speaker.sentence(step, turn.moment.now.date(), heard_any=heard_any):
+                turn.sentences.append(sentence)
+        return outcome
+
+    async def _run(self, hand: Open, talk: Talk, turn: _Turn, origin: Origin) -> Outcome:
+        call = FunctionCall(f"{turn.prefix}:{turn.calls}", hand.form.function, dict(hand.values), origin, turn.session)
+        turn.calls += 1
+        result = await self._runner.run(call)
+        turn.sentences.append(self._speaker.result(hand.form.function, result))
+        error = result.error
+        if error is None:
+            turn.committed = turn.committed or hand.form.effect
+            return workflow.ran(talk, hand, Ran.DONE)
+        if isinstance(error, Refused):
+            return workflow.ran(talk, hand, Ran.REFUSED)
+        if isinstance(error, BadArguments):
+            return workflow.ran(talk, hand, Ran.BAD_VALUES, frozenset(p.field for p in error.problems))
+        return workflow.ran(talk, hand, Ran.FAILED)
+
+    def _finish(self, turn: _Turn, outcome: Outcome, kept: _Session) -> Reply:
+        kept.talk = outcome.talk
+        ends = turn.intent in ("thanks", "stop", "cancel") or outcome.code in ("calling", "cancelled", "stopped")
+        waiting = outcome.talk.state is not State.IDLE
+        return Reply(
+            id=turn.prefix,
+            text=" ".join(sentence for sentence in turn.sentences if sentence),
+            code=outcome.code,
+            phrases=self._speaker.expected(outcome.talk),
+            follow_up=waiting or not ends,
+            effects=tuple(turn.effects),
+            committed=turn.committed,
+        )
+
+    # -- what was meant -------------------------------------------------------------------------------------------
+    def _input(self, found: Understood | None, moment: Moment) -> Input:
+        callees = self._settings.callees
+        if found is None:
+            return Input(Heard.NOTHING, moment, person=_person(callees[0]) if callees else None)
+        named = next((value for name, value in found.said if name == "destination"), None)
+        callee = next((c for c in callees if c.name == named), callees[0] if callees else None)
+        heard = Heard.REQUEST
+        if found.intent in _VALUES:
+            heard = Heard.VALUES
+        elif found.intent in _ASIDES:
+            heard = Heard.ASIDE
+        return Input(
+            heard=_HEARD.get(found.intent, heard),
+            moment=moment,
+            said=found.said,
+            form=self._forms.get(found.intent),
+            carry=found.carry,
+            person=_person(callee) if callee else None,
+        )
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock(), self._settings.hours)
+
+    def _session(self, name: str) -> _Session:
+        kept = self._sessions.setdefault(name, _Session())
+        if kept.last is not None and not kept.turn.locked():
+            silence = (self._clock() - kept.last).total_seconds()
+            if silence > self._settings.context_seconds:
+                kept.talk, kept.heard = Talk(), ""
+        self._sessions.move_to_end(name)
+        while len(self._sessions) > self._settings.most_sessions:
+            self._sessions.popitem(last=False)
+        return kept
+
+
+def _asked(talk: Talk) -> str:
+    if talk.state is State.ASKING and talk.open and (slot := talk.open[-1].missing):
+        return slot.kind
+    return ""
+
+
+def _who(found: Understood | None) -> str:
+    """Somebody to call whom we do not know."""
+    return next((str(value) for name, value in found.said if name == "who"), "") if found else ""
+
+
+def _person(callee: Callee) -> Person:
+    return Person(callee.name, "emergency" if callee.emergency else "asked-for", callee.emergency)
