@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import re
 import signal
 import sys
 import termios
@@ -26,7 +27,8 @@ class Key(StrEnum):
 
 
 _KEYS = {" ": Key.TALK, "m": Key.MUTE, "M": Key.MUTE, "q": Key.QUIT, "Q": Key.QUIT}
-_ESCAPE = "\x1b"
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")
+"""Arrows and function keys: their codes contain letters."""
 
 
 class _Talk(Enum):
@@ -74,16 +76,14 @@ class TerminalKeys:
     def available(self) -> bool:
         return self._fd is not None
 
-    async def keys(self) -> AsyncIterator[Key]:
+    async def hits(self) -> AsyncIterator[Key]:
         """The keys as they are hit, until the terminal ends; its mode is put back however this ends."""
         if self._fd is None:
             return
         arrived: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
         with self._single_keys(), self._reading(self._fd, arrived):
             while text := await arrived.get():
-                if text.startswith(_ESCAPE):
-                    continue  # arrows and function keys contain letters
-                for character in text:
+                for character in _ESCAPES.sub("", text):
                     if character in _KEYS:
                         yield _KEYS[character]
 

@@ -1,0 +1,72 @@
+"""The made-up recordings: the script is whole without any engine, and with the engines it is speech at 16 kHz."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.frames import RATE, ms, silence
+from tools import recordings
+from tools.recordings import assemble, one_breath, request_set, save, speak, visit, with_pause
+
+
+def test_the_visit_has_the_steps_of_the_demo() -> None:
+    steps = visit()
+    assert [step.when for step in steps] == ["idle", "idle", "asked", "idle", "ringing"]
+    assert {step.voice for step in steps} == {"joe", "hibari"}
+    for step in steps:
+        assert ("Hey Jarvis" in step.text) == (step.when == "idle"), "what is asked or rings needs no wake word"
+    assert any(isinstance(part, int) for step in steps for part in step.say), "one step pauses after the wake word"
+
+
+def test_the_requests_cover_the_functions_in_two_voices() -> None:
+    requests = request_set()
+    assert len(requests) >= 30
+    assert len({request.id for request in requests}) == len(requests)
+    wanted = {
+        "getTime",
+        "getDate",
+        "setTimer",
+        "cancelTimer",
+        "checkAvailability",
+        "bookAppointment",
+        "help",
+        "callPerson",
+    }
+    assert {request.expected for request in requests} == wanted
+    assert {voice: sum(r.voice == voice for r in requests) > 10 for voice in ("joe", "hibari")} == {
+        "joe": True,
+        "hibari": True,
+    }
+
+
+def test_a_recording_has_lead_pauses_tail_and_a_quiet_room(tmp_path: Path) -> None:
+    speech = np.full(1600, 8000, np.int16)
+    pcm = assemble([speech, 700, speech], tail_ms=1000, lead_ms=500)
+    assert len(pcm) == ms(500) + 1600 + ms(700) + 1600 + ms(1000)
+    floor_db = 20 * np.log10(np.std(pcm[: ms(400)].astype(float)) / 32768)
+    assert floor_db == pytest.approx(-65, abs=0.5)
+    assert np.array_equal(pcm, assemble([speech, 700, speech], tail_ms=1000)), "the same every time"
+    save(tmp_path / "a.wav", pcm)
+    with wave.open(str(tmp_path / "a.wav")) as saved:
+        assert (saved.getframerate(), saved.getnchannels(), saved.getnframes()) == (RATE, 1, len(pcm))
+
+
+def test_loud_speech_is_not_wrapped_round() -> None:
+    assert assemble([np.full(100, 32767, np.int16)], lead_ms=0, tail_ms=0).min() > 32000
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("voice", ["joe", "hibari"])
+def test_the_voices_speak(voice: recordings.Voice) -> None:
+    alone = speak(voice, "What time is it?")
+    assert alone.dtype == np.int16
+    assert 0.5 < len(alone) / RATE < 2.5
+    assert 2000 < np.abs(alone).max() <= 32767
+    breath, pause = one_breath(voice, "What time is it?"), with_pause(voice, "What time is it?")
+    assert len(alone) < len(breath) < len(pause)
+    assert len(with_pause(voice, "What time is it?", 1700)) - len(pause) == len(silence(ms(1000)))
+    assert speak(voice, "What time is it?") is alone
