@@ -1,0 +1,92 @@
+"""Wake words with microWakeWord: the cheap detector that is always on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.catalog import catalog, resolve
+from models.engines import RATE, EngineError, EngineUnavailable, ModelUnavailable, Pcm, WakeScore
+from models.wake_trigger import Trigger, check_tflite
+
+_FRAME = RATE // 100
+_PREFIX = "micro-"
+
+FIRST_STAGE_THRESHOLD = 0.5
+"""For use before a second, confirming detector: of people saying "alexa" it finds 100 % clean and 99 % at 5 dB, where
+the model's own cutoff of 0.9 finds 98 and 94 %, at five times the false alarms."""
+
+
+class MicroWakeDetector:
+    """Several microWakeWord models over one set of features.
+
+    The default threshold is each model's own cutoff (0.85 to 0.97, a mean over five windows of 30 ms), because alone it
+    brings about one false alarm in two hours of other speech and 0.5 brings three an hour.
+    """
+
+    lag = RATE // 5
+    """It fires up to 150 ms after the word; recognizing from 200 ms before the detection lost no word of a request."""
+
+    def __init__(
+        self,
+        words: Sequence[str] = ("hey_jarvis",),
+        threshold: float | None = None,
+        model_paths: Mapping[str, str | Path] | None = None,
+    ) -> None:
+        """`model_paths` maps a word to the .json beside its own .tflite, as microWakeWord's trainer writes them."""
+        self._words = tuple(words)
+        self._threshold = threshold
+        self._paths = {word: Path(path) for word, path in (model_paths or {}).items()}
+        self._features: Any = None
+        self._models: dict[str, tuple[Any, Trigger]] = {}
+        self._now = 0
+
+    def load(self) -> None:
+        configs = {word: self._config(word) for word in self._words}
+        try:
+            from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
+        except ImportError as error:
+            raise EngineUnavailable("pymicro_wakeword is not installed: pip install pymicro-wakeword") from error
+        for word, config in configs.items():
+            try:
+                model = MicroWakeWord.from_config(config)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise ModelUnavailable(f"{config} does not describe a microWakeWord model: {error}") from error
+            cutoff = model.probability_cutoff if self._threshold is None else self._threshold
+            self._models[word] = (model, Trigger(cutoff))
+        self._features = MicroWakeWordFeatures()
+
+    def process(self, frame: Pcm) -> Sequence[WakeScore]:
+        """Feed 160 samples; returns the words that were detected in them."""
+        if len(frame) != _FRAME:
+            raise ValueError(f"a frame is {_FRAME} samples, not {len(frame)}")
+        if self._features is None:
+            raise EngineError("the wake word detector is not loaded")
+        self._now += _FRAME
+        found: list[WakeScore] = []
+        for features in self._features.process_streaming(frame.tobytes()):
+            for word, (model, trigger) in self._models.items():
+                score = float(model.process_streaming_prob(features))
+                if trigger.update(score, self._now):
+                    found.append(WakeScore(word, min(score, 1.0)))
+        return found
+
+    def _config(self, word: str) -> Path:
+        if word not in self._paths:
+            if _PREFIX + word not in catalog():
+                raise ModelUnavailable(f"no wake word {word!r}; available: {', '.join(_available(self._paths))}")
+            return resolve(_PREFIX + word).with_suffix(".json")
+        config = self._paths[word]
+        try:
+            model = json.loads(config.read_text("utf-8"))["model"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelUnavailable(f"{config} is not a microWakeWord description: {error}") from error
+        check_tflite(config.parent / model)
+        return config
+
+
+def _available(paths: Mapping[str, Path]) -> list[str]:
+    builtin = {name.removeprefix(_PREFIX) for name in catalog() if name.startswith(_PREFIX)}
+    return sorted(builtin | set(paths))
