@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-from audio.events import CallDialling, CallEnded, CallLive, CallRinging
+from audio.events import CallDialling, CallEnded
 from device.calls import outcome as outcomes
 from device.calls import policy
+from device.calls.attempts import Attempt, CallStore
 from device.calls.link import (
     CallRequest,
     CallState,
@@ -26,73 +24,12 @@ from device.calls.link import (
     PlacedCall,
 )
 from device.calls.outcome import Outcome
+from device.calls.watch import CallEvent, Clock, Patience, Watch
+from device.functions.contract import StoreFailed
 
 log = logging.getLogger(__name__)
 
-CallEvent = CallDialling | CallRinging | CallLive | CallEnded
 Notify = Callable[[CallEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt as the store keeps it. What people said is not in it."""
-
-    id: str
-    at: float
-    """Wall time, seconds since 1970."""
-    destination: str
-    link: str
-    address: str
-    emergency: bool = False
-    vendor_id: str = ""
-    """Empty until the vendor's answer is known."""
-    cause: str = ""
-    """A `Cause` value; empty while the attempt is open."""
-    code: str = ""
-    detail: str = ""
-    answered: bool = False
-    ended_at: float | None = None
-
-
-class CallStore(Protocol):
-    """The part of the store that escalations need; each method has committed when it returns."""
-
-    def record_call(self, attempt: Attempt) -> None: ...
-
-    def update_call(self, attempt: Attempt) -> None:
-        """Replace the attempt with the same id."""
-        ...
-
-    def open_calls(self) -> list[Attempt]:
-        """Attempts without a cause, oldest first."""
-        ...
-
-    def count_calls_since(self, at: float) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Wall time for the record, steady time for limits, and waiting; replaced in tests."""
-
-    now: Callable[[], float] = time.time
-    steady: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long each step may take, in seconds."""
-
-    poll: float = 1.0
-    ring: float = 60.0
-    """From the answer to the request until somebody answers the call."""
-    longest: float = 600.0
-    blind: float = 30.0
-    """How long a call is kept in mind although its status cannot be read."""
-    find: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
-    """Waits before each look for an uncertain call; a call may appear late."""
-    hang_up: tuple[float, ...] = (0.0, 1.0, 3.0)
-    """Waits before each attempt to end a call."""
 
 
 class Escalation:
@@ -124,7 +61,8 @@ class Escalation:
 
     def check(self, destination: Destination) -> None:
         """Raise `policy.CallRefusal` if no call may be placed now: before anybody is asked for consent."""
-        placed = self._store.count_calls_since(self._clock.now() - policy.HOUR)
+        # An emergency has no budget, and a store that fails does not stand against it.
+        placed = 0 if destination.emergency else self._store.count_calls_since(self._clock.now() - policy.HOUR)
         policy.check(destination, self._budget, placed, bool(self._under_way))
 
     def hang_up(self) -> bool:
@@ -140,25 +78,24 @@ class Escalation:
             self.check(destination)
         except policy.CallRefusal as refusal:
             return outcomes.refused_by_policy(destination, refusal)
+        except StoreFailed as failure:
+            return outcomes.not_recorded("", destination, failure.code)
         request = CallRequest(uuid.uuid4().hex, destination, reason, summary, self._clock.now())
-        attempt = Attempt(
-            request.id, request.at, destination.name, destination.link, destination.address, destination.emergency
-        )
         self._begin(request.id)
         try:
-            self._store.record_call(attempt)
-            self._notify(CallDialling(call=request.id, link=destination.link, destination=destination.name))
-            return self._close(attempt, await self._attempt(request, attempt))
+            return await self._place(request)
         finally:
             self._under_way = ""
 
     async def resume(self) -> list[Outcome]:
-        """After a restart: find out what became of open attempts. Places nothing."""
+        """After a restart, before anything is placed: find out what became of open attempts. Places nothing."""
+        if self._under_way:
+            raise policy.CallUnderWay("A call is already under way.")
         found: list[Outcome] = []
         for attempt in self._store.open_calls():
             self._begin(attempt.id)
             try:
-                found.append(self._close(attempt, await self._pick_up(attempt)))
+                found.append(self._close(await self._pick_up(attempt)))
             finally:
                 self._under_way = ""
         return found
@@ -168,13 +105,31 @@ class Escalation:
         self._under_way = call
         self._unwanted.clear()
 
-    async def _attempt(self, request: CallRequest, attempt: Attempt) -> Outcome:
+    async def _place(self, request: CallRequest) -> Outcome:
+        to = request.destination
+        try:
+            self._store.record_call(Attempt(request.id, request.at, to.name, to.link, to.address, to.emergency))
+        except StoreFailed as failure:
+            # Without a record nobody could know after a restart that the call exists. An emergency is worth that.
+            if not to.emergency:
+                return outcomes.not_recorded(request.id, to, failure.code)
+            log.error("call %s: emergency call without a record (%s)", request.id, failure.code)
+        self._notify(CallDialling(call=request.id, link=to.link, destination=to.name))
+        try:
+            outcome = await self._attempt(request)
+        except BaseException:
+            # A fault of ours or the end of the app: the attempt stays open and is looked for at the next start.
+            self._notify(CallEnded(call=request.id, cause=Cause.UNKNOWN.value))
+            raise
+        return self._close(outcome)
+
+    async def _attempt(self, request: CallRequest) -> Outcome:
         try:
             link = self._link(request.destination)
             placed = await self._placed(link, request)
         except LinkError as error:
             return outcomes.not_placed(request.id, request.destination, error)
-        self._store.update_call(replace(attempt, vendor_id=placed.vendor_id))
+        self._keep_vendor_id(placed)
         return await self._watch(link, placed, request.destination)
 
     async def _placed(self, link: Link, request: CallRequest) -> PlacedCall:
@@ -200,7 +155,7 @@ class Escalation:
         if placed is None:
             return outcomes.not_placed(attempt.id, destination, LinkUncertain("not found after a restart"))
         self._notify(CallDialling(call=attempt.id, link=attempt.link, destination=attempt.destination))
-        self._store.update_call(replace(attempt, vendor_id=placed.vendor_id))
+        self._keep_vendor_id(placed)
         return await self._watch(link, placed, destination)
 
     async def _found(self, link: Link, request: CallRequest, waits: tuple[float, ...]) -> PlacedCall | None:
@@ -216,7 +171,7 @@ class Escalation:
         return None
 
     async def _watch(self, link: Link, placed: PlacedCall, destination: Destination) -> Outcome:
-        watch = _Watch(self._patience, self._clock.steady())
+        watch = Watch(self._patience, self._clock.steady())
         while True:
             status = await self._status(link, placed)
             now = self._clock.steady()
@@ -238,7 +193,7 @@ class Escalation:
             await self._wait(self._patience.poll)
 
     async def _end(
-        self, link: Link, placed: PlacedCall, destination: Destination, cause: Cause, watch: _Watch
+        self, link: Link, placed: PlacedCall, destination: Destination, cause: Cause, watch: Watch
     ) -> Outcome:
         """Hang up and see that it is over: no call is left running at the vendor unknown to the user."""
         for wait in self._patience.hang_up:
@@ -275,20 +230,27 @@ class Escalation:
             for wait in waits:
                 wait.cancel()
 
-    def _close(self, attempt: Attempt, outcome: Outcome) -> Outcome:
-        known = next((each for each in self._store.open_calls() if each.id == attempt.id), attempt)
-        self._store.update_call(
-            replace(
-                known,
-                cause=outcome.cause.value,
-                code=outcome.code,
-                detail=outcome.detail,
-                answered=outcome.answered,
-                ended_at=self._clock.now(),
+    def _keep_vendor_id(self, placed: PlacedCall) -> None:
+        try:
+            self._store.mark_call_placed(placed.request, placed.vendor_id)
+        except StoreFailed as failure:
+            # The call exists: it is watched all the same, and looked for by its request after a restart.
+            log.error("call %s: vendor id not recorded (%s)", placed.request, failure.code)
+
+    def _close(self, outcome: Outcome) -> Outcome:
+        try:
+            self._store.mark_call_ended(
+                outcome.call,
+                outcome.cause.value,
+                outcome.code,
+                outcome.detail,
+                outcome.answered,
+                self._clock.now(),
             )
-        )
+        except StoreFailed as failure:
+            log.error("call %s: outcome not recorded (%s)", outcome.call, failure.code)
         log.info("call %s via %s: %s", outcome.call, outcome.link, outcome.code)
-        self._notify(CallEnded(call=attempt.id, cause=outcome.cause.value))
+        self._notify(CallEnded(call=outcome.call, cause=outcome.cause.value))
         return outcome
 
     def _link(self, destination: Destination) -> Link:
@@ -298,44 +260,3 @@ class Escalation:
                 f"destination {destination.name!r} wants link {destination.link!r}, which does not exist"
             )
         return link
-
-
-class _Watch:
-    """What was seen of one call so far."""
-
-    def __init__(self, patience: Patience, now: float) -> None:
-        self._patience = patience
-        self._since = self._seen = now
-        self._state = CallState.DIALLING
-
-    @property
-    def live(self) -> bool:
-        return self._state is CallState.LIVE
-
-    def answered(self, cause: Cause) -> bool:
-        """A short call may be answered and over between two looks."""
-        return self.live or cause is Cause.COMPLETED
-
-    def saw(self, status: CallStatus | None, now: float, call: str) -> list[CallEvent]:
-        if status is None:
-            return []
-        self._seen = now
-        before = self._state
-        if status.state is CallState.RINGING and before is CallState.DIALLING:
-            self._state = CallState.RINGING
-            return [CallRinging(call=call)]
-        if status.state is CallState.LIVE and before is not CallState.LIVE:
-            self._state = CallState.LIVE
-            self._since = now
-            return [CallLive(call=call)]
-        return []
-
-    def over(self, now: float) -> Cause | None:
-        """The cause for which we end the call, when its time is over."""
-        limit = self._patience.longest if self.live else self._patience.ring
-        if now - self._since < limit:
-            return None
-        return Cause.COMPLETED if self.live else Cause.NO_ANSWER
-
-    def blind(self, now: float) -> bool:
-        return now - self._seen >= self._patience.blind

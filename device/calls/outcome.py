@@ -34,6 +34,13 @@ def refused_by_policy(destination: Destination, refusal: CallRefusal) -> Outcome
     return Outcome("", destination.name, destination.link, Cause.REFUSED, refusal.code, refusal.sentence)
 
 
+def not_recorded(call: str, destination: Destination, code: str) -> Outcome:
+    """The store could not keep the attempt, so it was not made."""
+    who = spoken_name(destination)
+    sentence = _worded(destination, f"I can't call {who}, because I can't keep a record of it.", answered=False)
+    return Outcome(call, destination.name, destination.link, Cause.FAILED, code, sentence)
+
+
 def not_placed(call: str, destination: Destination, error: LinkError) -> Outcome:
     """The link raised instead of placing the call."""
     code, cause = error.code, Cause.FAILED
