@@ -20,7 +20,7 @@ from models.process import die_with_parent
 from audio.assembly import build_conversation, build_jobs
 from audio.commands import Abandon, Answer
 from audio.events import EarsStarted, EngineFailed, Event
-from audio.portaudio import SoundCard
+from audio.portaudio import SoundCard, rescan
 from audio.pump import Pump
 from audio.wire import VERSION, EarsConfig, Heartbeat, Message, Outbox, StopEars, WireError, receive_all, send_all
 from audio.workers import WorkerThread
@@ -72,7 +72,7 @@ def _serve(sock: socket.socket) -> int:
     workers = {name: WorkerThread(job, posted.put) for name, job in jobs.items()}
     for worker in workers.values():
         worker.start()
-    pump = Pump(conversation, SoundCard(config.input, config.output), workers, posted, outbox)
+    pump = Pump(conversation, lambda: _open_card(config), workers, posted, outbox)
     threading.Thread(target=_read, args=(messages, posted, pump), name="wakeline-wire-in", daemon=True).start()
     pump.run()
     for worker in workers.values():
@@ -80,6 +80,14 @@ def _serve(sock: socket.socket) -> int:
     outbox.close()
     sender.join(1.0)
     return 0
+
+
+def _open_card(config: EarsConfig) -> SoundCard:
+    """The card as configured; devices that have come or gone since are seen."""
+    rescan()
+    card = SoundCard(config.input, config.output)
+    card.open()
+    return card
 
 
 def _read(messages: Iterator[Message], posted: queue.SimpleQueue[Event], pump: Pump) -> None:

@@ -6,13 +6,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from audio.commands import Abandon, Answer, Command
 from audio.conversation import Conversation
-from audio.events import EarsReady, Event, MicrophoneLost, MicrophoneOpened, SamplesLost
+from audio.events import EarsReady, Event, MicrophoneLost, MicrophoneOpened, ReplyCut, SamplesLost
 from audio.frames import FRAME, RATE, Pcm, Samples
+from audio.portaudio import Device, SoundCardError
 from audio.turn import Microphone
 from audio.wire import Heartbeat, Outbox
 from audio.workers import WorkerThread
@@ -25,38 +26,35 @@ _RETRY_S = 2.0
 _HEARTBEAT_S = 0.5
 
 
-class CardLost(Exception):
-    """The card does not deliver, or is not there; `code` is stable."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(message or code)
-        self.code = code
-
-
 class Card(Protocol):
-    """The sound card as the pump sees it; every method may raise `CardLost`."""
+    """An open sound card as the pump sees it (`audio.portaudio.SoundCard`); every method may raise `SoundCardError`."""
 
-    def open(self) -> str:
-        """Open output and input; returns the microphone's name."""
-        ...
-
-    def open_input(self) -> str: ...
-    def close_input(self) -> None: ...
-    def read(self, timeout: float) -> Pcm | None:
-        """One frame of the near end, or None when none came in time."""
-        ...
-
-    def write(self, far: Pcm) -> None:
-        """One frame of the far end; never blocks."""
-        ...
-
-    def lost(self) -> int:
-        """Samples dropped since the last call."""
+    @property
+    def devices(self) -> tuple[Device | None, Device | None]:
+        """The open input and output."""
         ...
 
     @property
     def echo_delay(self) -> int:
         """Samples between writing a far frame and reading its echo."""
+        ...
+
+    def open_input(self) -> None: ...
+    def close_input(self) -> None: ...
+    def read(self, timeout: float) -> Pcm | None:
+        """One frame of the near end, or None when none came in time."""
+        ...
+
+    def write(self, frame: Pcm) -> None:
+        """One frame of the far end; never blocks."""
+        ...
+
+    def flush_output(self) -> None:
+        """Silence at once."""
+        ...
+
+    def lost(self) -> int:
+        """Samples dropped since the last call."""
         ...
 
     def close(self) -> None: ...
@@ -68,19 +66,20 @@ class Pump:
     def __init__(
         self,
         conversation: Conversation,
-        card: Card,
+        open_card: Callable[[], Card],
         workers: Mapping[str, WorkerThread],
         posted: queue.SimpleQueue[Event],
         outbox: Outbox,
     ) -> None:
-        """`posted`: events from other threads, delivered between two frames."""
+        """`open_card` is called again whenever the card was lost; `posted` are events from other threads."""
         self._conversation = conversation
-        self._card = card
+        self._open_card = open_card
+        self._card: Card | None = None
         self._workers = workers
         self._outbox = outbox
         self._posted = posted
         self._stop = threading.Event()
-        self._card_open = self._input_open = False
+        self._input_open = False
         self._retry_at = 0.0
         self._beat_at = 0.0
         self._tick_at = 0.0
@@ -97,26 +96,37 @@ class Pump:
         try:
             while not self._stop.is_set():
                 self._settle_card()
-                self._step(self._near())
+                near = self._near()
+                self._receive()
+                if near is not None or not self._input_open:
+                    self._move(near)
+                self._send()
                 self._heartbeat()
         finally:
-            self._card.close()
+            self._close_card()
 
-    def _step(self, near: Pcm | None) -> None:
-        conversation = self._conversation
+    def _receive(self) -> None:
         while True:
             try:
-                conversation.receive(self._posted.get_nowait())
+                self._conversation.receive(self._posted.get_nowait())
             except queue.Empty:
-                break
+                return
+
+    def _move(self, near: Pcm | None) -> None:
+        """One frame of each end."""
+        conversation = self._conversation
         far = conversation.pull()
         self._play(far)
         if near is None:
             conversation.advance(Samples(conversation.now + FRAME))
         else:
-            conversation.feed(near, far, self._card.echo_delay)
-        output = conversation.take()
+            conversation.feed(near, far, self._card.echo_delay if self._card else 0)
+
+    def _send(self) -> None:
+        output = self._conversation.take()
         for event in output.events:
+            if isinstance(event, ReplyCut) and self._card is not None:
+                self._card.flush_output()  # What the card still holds of the reply is not heard any more either.
             self._outbox.put(event)
         for command in output.commands:
             self._dispatch(command)
@@ -129,59 +139,63 @@ class Pump:
 
     # -- the card -------------------------------------------------------------------------------------------------
     def _near(self) -> Pcm | None:
-        """The next frame; while there is no microphone None, once every 10 ms of the monotonic clock."""
-        while self._input_open and not self._stop.is_set():
+        """The next frame, or None when the card had none in time; without a microphone None once every 10 ms."""
+        if self._card is not None and self._input_open:
             try:
                 frame = self._card.read(_READ_TIMEOUT_S)
                 if lost := self._card.lost():
                     self._conversation.receive(SamplesLost(count=lost))
-            except CardLost as error:
+            except SoundCardError as error:
                 self._card_failed(error)
-                break
-            if frame is not None:
+            else:
                 self._tick_at = time.monotonic()
                 return frame
-            self._heartbeat()
         # Never more than a second to catch up with: after a suspended machine the clock jumps, it does not race.
         self._tick_at = max(self._tick_at + _FRAME_S, time.monotonic() - 1.0)
         self._stop.wait(max(0.0, self._tick_at - time.monotonic()))
         return None
 
     def _play(self, far: Pcm) -> None:
-        if not self._card_open:
+        if self._card is None:
             return
         try:
             self._card.write(far)
-        except CardLost as error:
+        except SoundCardError as error:
             self._card_failed(error)
 
     def _settle_card(self) -> None:
         """Make the card what the microphone region says: closed while muted, sought while lost."""
         microphone = self._conversation.regions.microphone
         try:
-            if not self._card_open:
+            if self._card is None:
                 if time.monotonic() >= self._retry_at:
-                    name = self._card.open()
-                    self._card_open = True
-                    self._opened(name)
+                    self._card = self._open_card()
+                    self._opened(self._card)
             elif microphone is Microphone.MUTED and self._input_open:
                 self._card.close_input()
                 self._input_open = False
             elif microphone is Microphone.LOST and not self._input_open:
-                self._opened(self._card.open_input())
-        except CardLost as error:
+                self._card.open_input()
+                self._opened(self._card)
+        except SoundCardError as error:
             self._card_failed(error)
 
-    def _opened(self, name: str) -> None:
+    def _opened(self, card: Card) -> None:
         self._input_open = True
-        self._conversation.receive(MicrophoneOpened(device=name))
+        microphone, _ = card.devices
+        self._conversation.receive(MicrophoneOpened(device=microphone.name if microphone else ""))
 
-    def _card_failed(self, error: CardLost) -> None:
+    def _card_failed(self, error: SoundCardError) -> None:
         log.warning("sound card: %s", error.code)
-        self._card.close()
-        self._card_open = self._input_open = False
+        self._close_card()
         self._retry_at = time.monotonic() + _RETRY_S
         self._conversation.receive(MicrophoneLost(code=error.code))
+
+    def _close_card(self) -> None:
+        if self._card is not None:
+            self._card.close()
+        self._card = None
+        self._input_open = False
 
     def _heartbeat(self) -> None:
         now = time.monotonic()

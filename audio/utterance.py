@@ -50,8 +50,12 @@ class Utterance:
             self._start = Samples(max(self._since, fact.onset - ms(self._settings.preroll_ms)))
 
     def speech_ended(self, fact: SpeechEnded) -> None:
-        """The voice ended before it was an utterance: it was the tail of the wake word, forget it."""
+        """The voice ended before it was an utterance: it was the tail of the wake word, forget it.
+
+        What was said after the detection is kept: it may be a short first word.
+        """
         if not self.sent and not self.held:
+            self._since = max(self._since, min(fact.last, self.endpointer.opened))
             self._start = None
 
     def step(self, now: Samples, voiced: bool, audio: PreRoll) -> tuple[list[Command], UtteranceEnd | None]:

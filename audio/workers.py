@@ -25,7 +25,7 @@ from audio.commands import (
 )
 from audio.events import ClauseSynthesized, EngineFailed, Event, FinalText, PartialText, SynthesisFinished
 from audio.frames import RATE, TurnId
-from audio.resample import Resampler
+from audio.resample import resample
 from models.engines import EngineError, Recognizer, Synthesizer
 
 log = logging.getLogger("wakeline.audio.workers")
@@ -98,9 +98,7 @@ class SynthesisJob:
             for clause in self._synthesizer.synthesize(command.text):
                 if self._interrupted == command.turn:
                     return
-                pcm = clause.pcm
-                if self._synthesizer.rate != RATE:
-                    pcm = Resampler(self._synthesizer.rate, RATE).run(pcm)
+                pcm = resample(clause.pcm, self._synthesizer.rate, RATE)
                 yield ClauseSynthesized(turn=command.turn, index=count, text=clause.text, pcm=pcm.tobytes())
                 count += 1
         except EngineError as error:

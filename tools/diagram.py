@@ -16,8 +16,8 @@ def render() -> str:
     lines = [
         "# The three regions",
         "",
-        "Drawn from `audio/turn.py` by `python -m tools.diagram`; a test keeps it current. The theory is at the top of that",
-        "file.",
+        "Drawn from `audio/turn.py` by `python -m tools.diagram`; a test keeps it current. The theory is at the top of",
+        "that file.",
         "",
         "## Turn",
         "",
