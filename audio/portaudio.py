@@ -137,6 +137,7 @@ class SoundCard:
         self._bell = Bell()
         self._capture: _Capture | None = None
         self._playout: _Playout | None = None
+        self._checked = self._awake = time.monotonic()
 
     def open(self) -> None:
         """Open both ends, or none."""
@@ -278,10 +279,15 @@ class SoundCard:
 
     def _check(self) -> None:
         """Raise if an open end has gone quiet."""
+        now = time.monotonic()
+        if now - self._checked > STALL_S / 2:
+            # Nobody was watching (the process was stopped, the pump held up): the card gets its second from here on.
+            self._awake = now
+        self._checked = now
         if self._capture is not None:
-            _check_end(self._capture, "input", "no-input")
+            _check_end(self._capture, "input", "no-input", self._awake)
         if self._playout is not None:
-            _check_end(self._playout, "output", "device-failed")
+            _check_end(self._playout, "output", "device-failed", self._awake)
 
 
 def _attempts(native: int) -> list[tuple[int, int]]:
@@ -294,10 +300,10 @@ def _reported(end: _Capture | _Playout | None) -> Samples:
     return Samples(round(end.stream.latency * RATE) if end is not None else 0)
 
 
-def _check_end(end: _Capture | _Playout, direction: Direction, silent: CardCode) -> None:
+def _check_end(end: _Capture | _Playout, direction: Direction, silent: CardCode, awake: float) -> None:
     now = time.monotonic()
     limit = START_S if now - end.since < START_S else STALL_S
-    if now - end.line.last_call > limit:
+    if now - max(end.line.last_call, awake) > limit:
         raise SoundCardLost(silent, f"the sound {direction} {end.device.name!r} has gone quiet")
     if not _active(end.stream):
         raise SoundCardLost("device-failed", f"the sound {direction} {end.device.name!r} has stopped")

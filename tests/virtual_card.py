@@ -110,13 +110,8 @@ class VirtualCard:
             with open("/dev/zero", "rb") as silence:
                 self._spawn(["pacat", "--playback", f"--device={sink}", *RAW], stdin=silence)
         wait_until(lambda: self.pactl("list", "short", "sink-inputs").count("\n") >= 2, START_S, "sinks awake")
-        self._warm_up()
-
-    def _warm_up(self) -> None:
         for source in ("speaker.monitor", "mic"):
-            recording = self.record_from(source)
-            wait_until(lambda r=recording: r.samples > RATE // 10, START_S, f"{source} runs")  # type: ignore[misc]
-            recording.stop()
+            self.record_from(source, at_least=RATE // 10).stop()
 
     def _answers(self) -> bool:
         assert self._daemon is not None
@@ -150,16 +145,16 @@ class VirtualCard:
 
     def recording(self) -> Recording:
         """Start recording the loudspeaker; returns once it runs."""
-        recording = self.record_from("speaker.monitor")
-        wait_until(lambda: recording.samples > 0, START_S, "recording runs")
-        return recording
+        return self.record_from("speaker.monitor")
 
-    def record_from(self, source: str) -> Recording:
+    def record_from(self, source: str, *, at_least: int = 1) -> Recording:
         self._count += 1
         path = self.folder / f"record-{self._count}.raw"
         with path.open("wb") as file:
             process = self._spawn(["parec", f"--device={source}", *RAW], stdout=file)
-        return Recording(process, path)
+        recording = Recording(process, path)
+        wait_until(lambda: recording.samples >= at_least, START_S, f"{source} is recorded")
+        return recording
 
     def record(self, seconds: float) -> Pcm:
         """So many seconds of the loudspeaker."""
