@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from device.dialog import workflow
-from device.dialog.forms import Forms
+from device.dialog.forms import Forms, Slot
 from device.dialog.language import Language, load_language
 from device.dialog.reply import ClearAlert, Effect, PlaceCall, Reply
 from device.dialog.sentences import Sentences, Understood
@@ -117,7 +117,7 @@ class Dialog:
         found = self._sentences.understand(text, self._clock(), _asked(talk))
         if found is None or found.loose:
             return False
-        outcome = workflow.step(talk, self._input(found, self._moment()))
+        outcome = workflow.step(talk, self._input(found, talk, self._moment()))
         return outcome.code != "not-understood" and not (
             outcome.talk.state is State.ASKING and found.intent not in _VALUES
         )
@@ -141,7 +141,8 @@ class Dialog:
         self, text: str, kept: _Session, session: str, prefix: str, ringing: tuple[str, ...], origin: Origin
     ) -> Reply:
         moment = self._moment()
-        found = self._sentences.understand(text, moment.now, _asked(kept.talk)) if text.strip() else None
+        asked = _asked(kept.talk)
+        found = self._sentences.understand(text, moment.now, asked, ringing=bool(ringing)) if text.strip() else None
         turn = _Turn(prefix, session, moment, intent=found.intent if found else "")
         if found is not None and found.intent in ("stop", "cancel") and ringing:
             cleared = tuple(ClearAlert(alert) for alert in ringing)
@@ -153,7 +154,7 @@ class Dialog:
             return self._finish(turn, Outcome(kept.talk, (), "answered"), kept)
         if found is None and not text.strip():
             turn.sentences.append(self._speaker.not_heard())
-        outcome = workflow.step(kept.talk, self._input(found, moment))
+        outcome = workflow.step(kept.talk, self._input(found, kept.talk, moment))
         return self._finish(turn, await self._perform(outcome, turn, kept, origin, heard_any=bool(text.strip())), kept)
 
     async def _perform(
@@ -210,12 +211,14 @@ class Dialog:
         )
 
     # -- what was meant -------------------------------------------------------------------------------------------
-    def _input(self, found: Understood | None, moment: Moment) -> Input:
+    def _input(self, found: Understood | None, talk: Talk, moment: Moment) -> Input:
         callees = self._settings.callees
         if found is None:
             return Input(Heard.NOTHING, moment, person=_person(callees[0]) if callees else None)
         named = next((value for name, value in found.said if name == "destination"), None)
         callee = next((c for c in callees if c.name == named), callees[0] if callees else None)
+        if found.intent in ("yes", "no") and (slot := _asked_slot(talk)) and slot.kind == "boolean":
+            return Input(Heard.VALUES, moment, ((slot.name, found.intent),))
         heard = Heard.REQUEST
         if found.intent in _VALUES:
             heard = Heard.VALUES
@@ -245,10 +248,13 @@ class Dialog:
         return kept
 
 
+def _asked_slot(talk: Talk) -> Slot | None:
+    return talk.open[-1].missing if talk.state is State.ASKING and talk.open else None
+
+
 def _asked(talk: Talk) -> str:
-    if talk.state is State.ASKING and talk.open and (slot := talk.open[-1].missing):
-        return slot.kind
-    return ""
+    slot = _asked_slot(talk)
+    return slot.kind if slot else ""
 
 
 def _who(found: Understood | None) -> str:

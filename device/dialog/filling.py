@@ -18,8 +18,8 @@ _FITS = {
     "time": ("time",),
     "duration": ("duration", "time"),
     # A bare number after a refusal or a read-back is the time more often than anything else: "no, eight".
-    "number": ("time", "integer"),
-    "count": ("integer",),
+    "number": ("time", "integer", "number"),
+    "count": ("integer", "number"),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SlotKind = Literal["date", "time", "duration", "integer", "name", "text", "choice"]
+SlotKind = Literal["date", "time", "duration", "integer", "number", "boolean", "name", "text", "choice"]
 
 
 @dataclass(frozen=True, slots=True)

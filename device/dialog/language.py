@@ -40,9 +40,7 @@ def load_language(code: str = "en", extra: Iterable[Path] = ()) -> Language:
     if not folder.is_dir():
         known = ", ".join(sorted(p.parent.name for p in _HERE.glob("*/words.yaml")))
         raise LanguageInvalid(f"no language {code!r}; there is: {known}")
-    language = Language(
-        code, *(_read(folder / f"{part}.yaml") for part in ("words", "grammar", "wording"))
-    )
+    language = Language(code, *(_read(folder / f"{part}.yaml") for part in ("words", "grammar", "wording")))
     for path in sorted((folder / "sentences").glob("*.yaml")):
         _merge(language, path)
     for place in extra:
@@ -72,8 +70,14 @@ def _merge(language: Language, path: Path) -> None:
         language.intents.setdefault(str(name), []).extend(blocks)
         if isinstance(intent.get("example"), str):
             language.examples[str(name)] = intent["example"]
-    language.rules.update(_mapping(path, data, "expansion_rules"))
-    language.lists.update(_mapping(path, data, "lists"))
+    for rule, body in _mapping(path, data, "expansion_rules").items():
+        if not isinstance(body, str):
+            raise LanguageInvalid(f"{path}: rule {rule}: expected a text")
+        language.rules[rule] = body
+    for name, entry in _mapping(path, data, "lists").items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("values"), list):
+            raise LanguageInvalid(f"{path}: list {name}: expected `values`")
+        language.lists[name] = entry
     _deep_update(language.wording, _mapping(path, data, "wording"))
 
 
@@ -85,14 +89,14 @@ def _mapping(path: Path, data: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _blocks(path: Path, name: object, intent: object) -> list[dict[str, Any]]:
-    if isinstance(intent, dict) and isinstance(intent.get("sentences"), list):
-        return [{"sentences": intent["sentences"]}]  # the short form, without "data"
     blocks = intent.get("data") if isinstance(intent, dict) else None
-    for block in blocks if isinstance(blocks, list) else [None]:
+    if isinstance(intent, dict) and "sentences" in intent:
+        blocks = [{"sentences": intent["sentences"]}]  # the short form, without "data"
+    for block in blocks if isinstance(blocks, list) and blocks else [None]:
         sentences = block.get("sentences") if isinstance(block, dict) else None
         if not isinstance(sentences, list) or not all(isinstance(text, str) for text in sentences):
             raise LanguageInvalid(f"{path}: intent {name}: expected a list of sentences")
-    return list(blocks) if isinstance(blocks, list) else []
+    return blocks or []
 
 
 def _deep_update(old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -43,6 +43,18 @@ class Understood:
     """A value was taken as whatever words were left over, so more words may belong to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a text is heard in."""
+
+    now: datetime
+    asked: str = ""
+    ringing: bool = False
+
+    def for_hassil(self) -> dict[str, Any]:
+        return {"asked": self.asked, "ringing": self.ringing}
+
+
 class Sentences:
     """The sentence templates of one language, for the functions and destinations that exist."""
 
@@ -69,38 +81,49 @@ class Sentences:
                     "lists": lists,
                 }
             )
-            # A first match compiles every template, so that a mistake shows here and no request pays for it.
-            self._match(Tagged(("a",)), "")
-        except (HassilError, ParseError, ParseExpressionError, KeyError, TypeError) as error:
+            # Every template is compiled now, so that a mistake shows here and no request pays for it.
+            _check(self._intents)
+            self._match(Tagged(("a",)), _Context(datetime.min))
+        except KeyError as error:
+            raise LanguageInvalid(f"sentences: there is no rule <{error.args[0]}>") from error
+        except (HassilError, ParseError, ParseExpressionError, TypeError, RecursionError) as error:
             raise LanguageInvalid(f"sentences: {error}") from error
 
-    def understand(self, text: str, now: datetime, asked: str = "") -> Understood | None:
-        """The meaning of a text; `asked` is the kind of slot that was asked for, so that short answers fit."""
+    def understand(self, text: str, now: datetime, asked: str = "", *, ringing: bool = False) -> Understood | None:
+        """The meaning of a text.
+
+        `asked` is the kind of slot that was asked for, so that short answers fit; `ringing` makes "okay" a stop.
+        """
+        context = _Context(now, asked, ringing)
         tokens = self._words.tokens(text)
         for row in dict.fromkeys((tokens, self._words.plain(text), self._words.corrected(tokens))):
-            if row and (found := self._whole(row, now, asked)) is not None:
+            if row and (found := self._whole(row, context)) is not None:
                 return found
         parts = self._words.repaired(tokens)
-        return self._repaired(parts, now, asked) if parts else None
+        return self._repaired(parts, context) if parts else None
 
-    def _repaired(self, parts: tuple[Tokens, Tokens], now: datetime, asked: str) -> Understood | None:
+    def _repaired(self, parts: tuple[Tokens, Tokens], context: _Context) -> Understood | None:
         """ "Book Friday at eight - actually, make it seven"."""
-        before, after = (self._whole(part, now, asked) for part in parts)
+        before, after = (self._whole(part, context) for part in parts)
         if after is None:
             return None
         if before is None or after.intent not in ("giveValues", "giveName"):
             return after if after.intent != "giveValues" or not before else None
         return replace(before, said=before.said + _as_corrected(before.said, after.said), loose=after.loose)
 
-    def _whole(self, tokens: Tokens, now: datetime, asked: str) -> Understood | None:
-        rows = [self._reader.tag(tokens, now, asked), self._reader.tag(tokens, now), Tagged(tokens)]
+    def _whole(self, tokens: Tokens, context: _Context) -> Understood | None:
+        rows = [
+            self._reader.tag(tokens, context.now, context.asked),
+            self._reader.tag(tokens, context.now),
+            Tagged(tokens),
+        ]
         for row in dict.fromkeys(rows):
-            if (found := self._match(row, asked)) is not None:
+            if (found := self._match(row, context)) is not None:
                 return found
         return None
 
-    def _match(self, row: Tagged, asked: str) -> Understood | None:
-        results = recognize_all(" ".join(row.tokens), self._intents, intent_context={"asked": asked})
+    def _match(self, row: Tagged, context: _Context) -> Understood | None:
+        results = recognize_all(" ".join(row.tokens), self._intents, intent_context=context.for_hassil())
         usable = [(_score(result), result) for result in results if _usable(result, row)]
         if not usable:
             return None
@@ -114,6 +137,14 @@ class Sentences:
 
     def _spelled(self, block: dict[str, Any]) -> dict[str, Any]:
         return {**block, "sentences": [self._words.spelling(text) for text in block["sentences"]]}
+
+
+def _check(intents: Intents) -> None:
+    for intent in intents.intents.values():
+        for sentence in (sentence for block in intent.data for sentence in block.sentences):
+            for name in sentence.list_names(intents.expansion_rules):
+                if name not in intents.slot_lists:
+                    raise LanguageInvalid(f"sentences: {intent.name}: there is no list {{{name}}}")
 
 
 def _marks(kind: str) -> list[dict[str, Any]]:
@@ -135,10 +166,11 @@ def _usable(result: RecognizeResult, row: Tagged) -> bool:
     return True
 
 
-def _score(result: RecognizeResult) -> tuple[int, int, int, str]:
-    """Fewer free words first, then more words of the template's own; the name keeps ties the same every time."""
+def _score(result: RecognizeResult) -> tuple[bool, int, int, int, str]:
+    """What the moment calls for, then fewer free words, then more literal ones; the name keeps ties the same."""
     free = [entity for entity in result.entities_list if entity.is_wildcard]
     return (
+        not (result.intent_metadata or {}).get("prefer"),
         len(free),
         sum(len(entity.text) for entity in free),
         -result.text_chunks_matched,

@@ -118,12 +118,16 @@ def argument(slot: Slot, said: Span | str, moment: Moment) -> Any:
         return said.reading
     if slot.kind == "integer" and said.kind == "number" and isinstance(said.reading, int):
         return said.reading
+    if slot.kind == "number" and said.kind == "number":
+        return said.reading
     return None
 
 
-def _words(slot: Slot, said: str) -> str | None:
+def _words(slot: Slot, said: str) -> str | bool | None:
     if slot.kind == "choice":
         return next((option for option in slot.options if option.lower() == said), None)
+    if slot.kind == "boolean":
+        return {"yes": True, "no": False}.get(said)
     if slot.kind == "name":
         return " ".join(word[:1].upper() + word[1:] for word in said.split())
     return said if slot.kind == "text" else None

@@ -28,10 +28,9 @@ class Speaker:
         """The sentence of a step that only speaks."""
         if isinstance(step, Ask):
             question = step.slot.question or self._wording.say("question", slot=step.slot.name)
-            if not step.again:
+            if not step.again or not heard_any:
                 return question
-            lead = self._wording.say("not_understood_answer") + " " if heard_any else ""
-            return lead + (step.slot.retry or self._wording.say("retry", question=question))
+            return step.slot.retry or self._wording.say("retry", question=question)
         if isinstance(step, Confirm):
             question = self._confirmation(step.open, today)
             return self._wording.say("confirm_again", question=question) if step.again else question

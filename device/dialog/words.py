@@ -62,10 +62,10 @@ class WordRules:
 
     def repaired(self, tokens: Tokens) -> tuple[Tokens, Tokens] | None:
         """What came before the last self-correction, and what replaces part of it."""
-        for at in range(len(tokens) - 1, 0, -1):
+        for end in range(len(tokens) - 1, 0, -1):
             for phrase in self._repairs:
-                if tokens[at : at + len(phrase)] == phrase and at + len(phrase) < len(tokens):
-                    return tokens[:at], tokens[at + len(phrase) :]
+                if end > len(phrase) and tokens[end - len(phrase) : end] == phrase:
+                    return tokens[: end - len(phrase)], tokens[end:]
         return None
 
     def _split(self, token: str) -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""Scripted dialogues and the small house they are played in."""
