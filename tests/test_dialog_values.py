@@ -158,6 +158,11 @@ def test_values_in_a_sentence_keep_their_order() -> None:
     ]
 
 
+def test_a_number_before_a_day_stays_a_number() -> None:
+    assert tag("for four December third").tokens == ("for", "number0", "date1")
+    assert tag("4 December", asked="date").tokens == ("date0",)
+
+
 def test_open_times_follow_opening_hours_then_the_present_then_habit() -> None:
     evening = [(time(18), time(23))]
     long_day = [(time(7), time(23))]
