@@ -1,0 +1,64 @@
+"""Owns the secrets: systemd credentials, then the environment, then a .env file. Never TOML, never shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+NAMES = (
+    "VAPI_API_KEY",
+    "VAPI_ASSISTANT_ID",
+    "VAPI_PHONE_NUMBER_ID",
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_NUMBER",
+)
+"""What is read; a credential's file may be called by the name in either case."""
+
+
+class Secrets:
+    """Looked up by name; an empty value is none."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        found = _env_file(env_file or Path(".env"))
+        found |= {name: environ[name] for name in NAMES if environ.get(name)}
+        found |= _credentials(environ.get("CREDENTIALS_DIRECTORY", ""))
+        self._values = {name: SecretStr(value) for name, value in found.items() if value}
+
+    def get(self, name: str, default: str = "") -> str:
+        """The secret itself: hand it on, never log it."""
+        value = self._values.get(name)
+        return value.get_secret_value() if value else default
+
+    def names(self) -> tuple[str, ...]:
+        """Which ones are set."""
+        return tuple(sorted(self._values))
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(self.names())})"
+
+
+def _credentials(folder: str) -> dict[str, str]:
+    """systemd lays each credential as a file; a directory that is empty or missing means none."""
+    if not folder or not Path(folder).is_dir():
+        return {}
+    files = {file.name.upper().split(".")[-1]: file for file in Path(folder).iterdir() if file.is_file()}
+    return {name: files[name].read_text().strip() for name in NAMES if name in files}
+
+
+def _env_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; comments, `export` and quotes are understood."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found = {}
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and name.strip() in NAMES:
+            found[name.strip()] = value.strip().strip("\"'")
+    return found
