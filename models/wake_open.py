@@ -13,6 +13,8 @@ from models.wake_trigger import Trigger, check_tflite
 _FRAME = RATE // 100
 _CHUNK = RATE * 8 // 100
 """The engine scores every 80 ms; feeding it less only moves its 10 s buffer more often."""
+_THRESHOLD = 0.5
+"""Alone: 98.5 % of clean words and two false alarms in three hours of other speech; as a second stage 0.1 is enough."""
 _PREFIX = "open-"
 _FEATURE_MODELS = ("melspectrogram", "embedding_model")
 
@@ -28,13 +30,13 @@ class OpenWakeDetector:
     def __init__(
         self,
         words: Sequence[str] = ("hey_jarvis",),
-        threshold: float = 0.5,
+        threshold: float | None = None,
         patience: int = 1,
         model_paths: Mapping[str, str | Path] | None = None,
     ) -> None:
         """`model_paths` maps a word to its own .tflite; `patience` is scores (80 ms) in a row above the threshold."""
         self._words = tuple(words)
-        self._threshold = threshold
+        self._threshold = _THRESHOLD if threshold is None else threshold
         self._patience = patience
         self._paths = {word: Path(path) for word, path in (model_paths or {}).items()}
         self._features: Any = None
