@@ -69,6 +69,22 @@ def test_forget_wipes_the_talk() -> None:
     assert asyncio.run(dialog.answer("Friday", None, "s", "later")).code == "not-understood"
 
 
+def test_the_history_keeps_only_what_was_heard() -> None:
+    _, dialog = _house()
+    (reply,) = _talk(dialog, "what can you do")
+    assert [(e.user, e.heard) for e in dialog.history("s")] == [("what can you do", "")]
+    dialog.heard(reply.id, "You can say")
+    assert [(e.user, e.heard) for e in dialog.history("s")] == [("what can you do", "You can say")]
+    dialog.forget("s")
+    assert dialog.history("s") == ()
+
+
+def test_an_emergency_is_not_interruptible() -> None:
+    dialog = House(lambda: NOW).dialog(callees=["front desk", "emergency"])
+    (reply,) = _talk(dialog, "call emergency")
+    assert not reply.interruptible
+
+
 @pytest.mark.parametrize(
     ("text", "complete"),
     [

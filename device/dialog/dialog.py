@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -25,6 +25,7 @@ _HEARD = {"yes": Heard.YES, "no": Heard.NO, "cancel": Heard.CANCEL, "stop": Hear
 _VALUES = frozenset(("giveValues", "giveName"))
 _ASIDES = frozenset(("help", "repeat", "thanks", "greeting"))
 _MOST_REPLIES = 32
+_MOST_EXCHANGES = 32
 _MOST_RUNS = 4
 
 
@@ -32,6 +33,16 @@ class Runner(Protocol):
     """Runs functions; `device.functions.runner.Runner` is one."""
 
     async def run(self, call: FunctionCall) -> FunctionResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn as both sides remember it."""
+
+    reply: str
+    user: str
+    heard: str = ""
+    """The words of the reply that were really played."""
 
 
 @dataclass(slots=True)
@@ -42,8 +53,7 @@ class _Session:
     last: datetime | None = None
     said: OrderedDict[str, Reply] = field(default_factory=OrderedDict)
     """Replies by turn: a turn that comes again gets the same one."""
-    heard: str = ""
-    """What was heard of the last reply, for "repeat"."""
+    history: deque[Exchange] = field(default_factory=lambda: deque(maxlen=_MOST_EXCHANGES))
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -107,6 +117,7 @@ class Dialog:
             reply = await self._reply(text, kept, session, call_id_prefix, tuple(ringing), origin or self._origin)
             kept.last = self._clock()
             kept.said[call_id_prefix] = reply
+            kept.history.append(Exchange(reply.id, text))
             while len(kept.said) > _MOST_REPLIES:
                 kept.said.popitem(last=False)
             return reply
@@ -123,10 +134,15 @@ class Dialog:
         )
 
     def heard(self, reply_id: str, text: str) -> None:
-        """The words of a reply that were really played; only they can be repeated."""
+        """The words of a reply that were really played: only they are history, and only they can be repeated."""
         for kept in self._sessions.values():
-            if reply_id in kept.said and text:
-                kept.heard = text
+            for index, exchange in enumerate(kept.history):
+                if exchange.reply == reply_id:
+                    kept.history[index] = replace(exchange, heard=text)
+
+    def history(self, session: str) -> tuple[Exchange, ...]:
+        """What was said in a session, the oldest first; forgotten with it."""
+        return tuple(self._session(session).history)
 
     def expected(self, session: str) -> tuple[str, ...]:
         """What is expected next, for the recognizer."""
@@ -172,7 +188,7 @@ class Dialog:
                 outcome = Outcome(after.talk, (), code)
                 pending = list(after.steps) + pending
             elif isinstance(step, Aside):
-                turn.sentences.append(self._speaker.aside(turn.intent, kept.heard))
+                turn.sentences.append(self._speaker.aside(turn.intent, _last_heard(kept)))
             elif isinstance(step, Escalate):
                 person = step.person
                 turn.effects.append(PlaceCall(person.destination, person.reason, person.emergency))
@@ -206,6 +222,8 @@ class Dialog:
             code=outcome.code,
             phrases=self._speaker.expected(outcome.talk),
             follow_up=waiting or not ends,
+            # Nobody talks an emergency call away.
+            interruptible=not any(isinstance(effect, PlaceCall) and effect.emergency for effect in turn.effects),
             effects=tuple(turn.effects),
             committed=turn.committed,
         )
@@ -241,11 +259,16 @@ class Dialog:
         if kept.last is not None and not kept.turn.locked():
             silence = (self._clock() - kept.last).total_seconds()
             if silence > self._settings.context_seconds:
-                kept.talk, kept.heard = Talk(), ""
+                kept.talk = Talk()
+                kept.history.clear()
         self._sessions.move_to_end(name)
         while len(self._sessions) > self._settings.most_sessions:
             self._sessions.popitem(last=False)
         return kept
+
+
+def _last_heard(kept: _Session) -> str:
+    return next((exchange.heard for exchange in reversed(kept.history) if exchange.heard), "")
 
 
 def _asked_slot(talk: Talk) -> Slot | None:

@@ -50,12 +50,12 @@ class Speaker:
         return self._wording.say(intent)
 
     def placing(self, person: Person) -> str:
-        return self._wording.say("placing", destination=_spoken_name(person.destination))
+        return self._wording.say("placing", destination=self._wording.callee(person.destination))
 
     def unknown(self, who: str) -> str:
         if not self._callees:
             return self._wording.say("nobody")
-        names = self._wording.listed([_spoken_name(name) for name in self._callees])
+        names = self._wording.listed([self._wording.callee(name) for name in self._callees])
         return self._wording.say("unknown_destination", who=who, destinations=names)
 
     def result(self, function: str, result: FunctionResult) -> str:
@@ -91,9 +91,5 @@ class Speaker:
             step.key,
             step.turn,
             examples=self._wording.listed(self._examples[:_EXAMPLES_IN_MISS]),
-            destination=_spoken_name(step.person.destination) if step.person else "",
+            destination=self._wording.callee(step.person.destination) if step.person else "",
         )
-
-
-def _spoken_name(destination: str) -> str:
-    return destination.replace("-", " ").replace("_", " ")

@@ -30,6 +30,11 @@ class Wording:
         template = self._wording["results"].get(function)
         return fill(template, {k: str(v) for k, v in value.items()}) if template else self.say("done")
 
+    def callee(self, name: str) -> str:
+        """A destination's name in a sentence: "the front desk", but "Anna"."""
+        name = name.replace("-", " ").replace("_", " ")
+        return fill(self._spoken["person" if name[:1].isupper() else "place"], {"name": name})
+
     def listed(self, words: Sequence[str]) -> str:
         """ "a, b, or c"."""
         if len(words) < 2:
