@@ -25,12 +25,14 @@ from device.calls.link import (
     LinkUncertain,
     PlacedCall,
 )
+from device.calls.policy import spoken_name
 from device.calls.vendor import dialable, error_of, require
 
 BASE_URL = "https://api.twilio.com"
 _SLACK = 30.0
 """Seconds by which a call may seem older than our attempt."""
 _LONGEST_TWIML = 4000
+"""Characters that Twilio takes in one parameter."""
 
 _STATES: Mapping[str, tuple[CallState, Cause | None]] = MappingProxyType(
     {
@@ -53,17 +55,20 @@ def message(request: CallRequest, caller: str = "the voice assistant") -> str:
     """TwiML: who calls and why, said twice, because the first words are often missed."""
     from twilio.twiml.voice_response import VoiceResponse
 
-    parts = [f"Hello, this is {caller}.", f"I am calling for {request.destination.name}.", request.reason.strip()]
+    who = spoken_name(request.destination)
+    parts = [f"Hello, this is {caller}.", f"I am calling for {who}.", request.reason.strip()]
     if request.summary.strip():
         parts.append("This is what was said so far: " + request.summary.strip())
     text = " ".join(part if part.endswith((".", "!", "?")) else part + "." for part in parts if part)
-    response = VoiceResponse()
-    response.pause(length=1)
-    response.say(text[: _LONGEST_TWIML // 4])  # said twice, and every character may be escaped
-    response.pause(length=1)
-    response.say(text[: _LONGEST_TWIML // 4])
-    response.hangup()
-    return str(response)
+    while True:
+        response = VoiceResponse()
+        for _ in range(2):
+            response.pause(length=1)
+            response.say(text)
+        response.hangup()
+        if len(str(response)) <= _LONGEST_TWIML:
+            return str(response)
+        text = text[: len(text) * 3 // 4]  # escaped characters count as several, so cut and look again
 
 
 class TwilioLink:
