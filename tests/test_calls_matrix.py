@@ -12,7 +12,7 @@ import pytest
 
 from device.calls.escalation import Escalation
 from device.calls.link import Cause, Destination, Link
-from device.calls.links import TwilioAccount, VapiAccount, build_links, close_links
+from device.calls.links import TwilioAccount, VapiAccount, close_links, make_links
 from device.calls.outcome import UNCERTAIN, Outcome
 from device.calls.practice import PracticeLink, Script
 from device.calls.watch import CallEvent, Clock
@@ -78,7 +78,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
             timeout = QUICK if scenario is Scenario.STALL else PATIENT
             if link == "practice":
                 practice = PracticeLink(_SCRIPTS[scenario], refused_status=status, sleep=hours.sleep)
-                links = dict(build_links(practice=practice))
+                links = dict(make_links(practice=practice))
                 return Stage(links, link, lambda: practice.requests, lambda: practice.placed, hours)
             double: fake_vapi.FakeVapi | fake_twilio.FakeTwilio
             if link == "vapi":
@@ -86,13 +86,13 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
                 account = VapiAccount(
                     fake_vapi.KEY, fake_vapi.ASSISTANT, fake_vapi.NUMBER, base_url=double.url, timeout=timeout
                 )
-                links = dict(build_links(account))
+                links = dict(make_links(account))
             else:
                 double = stack.enter_context(fake_twilio.FakeTwilio(scenario, refuse_status=status))
                 phone = TwilioAccount(
                     fake_twilio.ACCOUNT, fake_twilio.TOKEN, fake_twilio.FROM, base_url=double.url, timeout=timeout
                 )
-                links = dict(build_links(None, phone))
+                links = dict(make_links(None, phone))
 
             def requests() -> int:
                 assert double.reached.wait(PATIENT)
@@ -168,7 +168,7 @@ def test_a_gateway_that_got_no_answer_leaves_the_call_uncertain(stage: Setting, 
 @pytest.mark.parametrize("link", ["vapi", "twilio"])
 def test_nobody_listening_is_a_plain_failure(link: str) -> None:
     nobody = "http://127.0.0.1:9"
-    links = build_links(
+    links = make_links(
         VapiAccount("key", "assistant", "number", base_url=nobody),
         TwilioAccount(fake_twilio.ACCOUNT, "token", fake_twilio.FROM, base_url=nobody),
     )
@@ -180,11 +180,11 @@ def test_nobody_listening_is_a_plain_failure(link: str) -> None:
     ("link", "variables"),
     [
         ("vapi", "VAPI_API_KEY, VAPI_ASSISTANT_ID, VAPI_PHONE_NUMBER_ID"),
-        ("twilio", "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_PHONE_NUMBER"),
+        ("twilio", "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_NUMBER"),
     ],
 )
 def test_a_link_without_an_account_says_what_to_set(link: str, variables: str) -> None:
-    scene = Stage(dict(build_links()), link, lambda: 0, lambda: 0)
+    scene = Stage(dict(make_links()), link, lambda: 0, lambda: 0)
     outcome = scene.call()
     assert (outcome.code, outcome.sentence) == (
         "link-not-ready",

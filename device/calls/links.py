@@ -1,4 +1,4 @@
-"""Which links this device has, made from its accounts. Owns no secret: it passes them on and never shows them."""
+"""What the configuration says about calls: links, destinations, budget, patience. Shows no secret."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from device.calls import twilio, vapi
-from device.calls.link import Link
+from device.calls.link import Destination, Link
+from device.calls.policy import Budget
 from device.calls.practice import PracticeLink
+from device.calls.watch import Patience
+from device.config import Config
+from device.secrets import Secrets
+
+_VENDOR_FIRST = 15.0
+"""Seconds by which the vendor's own limits come before ours: it knows better why a call ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +34,45 @@ class TwilioAccount:
     """The number we call from, in E.164 form."""
     base_url: str = twilio.BASE_URL
     timeout: float = 10.0
-    ring: int = 40
+    ring: int = 60
     caller: str = "the voice assistant"
 
 
-def build_links(
+def build_links(config: Config, secrets: Secrets, *, practice: PracticeLink | None = None) -> Mapping[str, Link]:
+    """All links by name, from the configuration and its secrets; a secret wins over the configuration."""
+    cloud = VapiAccount(
+        secrets.get("VAPI_API_KEY"),
+        secrets.get("VAPI_ASSISTANT_ID", config.vapi.assistant_id),
+        secrets.get("VAPI_PHONE_NUMBER_ID", config.vapi.phone_number_id),
+        config.vapi.base_url,
+    )
+    phone = TwilioAccount(
+        secrets.get("TWILIO_ACCOUNT_SID", config.twilio.account_sid),
+        secrets.get("TWILIO_AUTH_TOKEN"),
+        secrets.get("TWILIO_NUMBER", config.twilio.number),
+        config.twilio.base_url,
+        ring=config.calls.ring_s,
+    )
+    return make_links(cloud, phone, longest=config.calls.longest_s, practice=practice)
+
+
+def build_destinations(config: Config) -> dict[str, Destination]:
+    """By the name people say, in the order of the configuration."""
+    return {
+        name: Destination(name, section.link, section.address, section.emergency)
+        for name, section in config.destinations.items()
+    }
+
+
+def build_budget(config: Config) -> Budget:
+    return Budget(config.calls.budget_per_hour)
+
+
+def build_patience(config: Config) -> Patience:
+    return Patience(ring=config.calls.ring_s + _VENDOR_FIRST, longest=config.calls.longest_s + _VENDOR_FIRST)
+
+
+def make_links(
     vapi_account: VapiAccount | None = None,
     twilio_account: TwilioAccount | None = None,
     *,

@@ -174,7 +174,7 @@ class TwilioLink:
             "Twilio",
             TWILIO_ACCOUNT_SID=self._account,
             TWILIO_AUTH_TOKEN=self._token,
-            TWILIO_PHONE_NUMBER=self._number,
+            TWILIO_NUMBER=self._number,
         )
 
     def _load(self) -> Any:
