@@ -75,10 +75,18 @@ class _Playout:
     since: float
 
 
+def _portaudio() -> Any:
+    """sounddevice, loaded where it is needed: loading it opens every driver."""
+    try:
+        import sounddevice
+    except OSError as error:
+        raise SoundCardError("device-missing", f"{error}: install the package libportaudio2") from None
+    return sounddevice
+
+
 def list_devices() -> list[Device]:
     """What PortAudio knows; it looks once per process, see `rescan`."""
-    import sounddevice as sd
-
+    sd = _portaudio()
     default_input, default_output = sd.default.device
     return [
         Device(
@@ -96,10 +104,12 @@ def list_devices() -> list[Device]:
 
 def rescan() -> None:
     """Let PortAudio look again, for a card that came back. No stream may be open in this process."""
-    import sounddevice as sd
-
-    sd._terminate()
-    sd._initialize()
+    sd = _portaudio()
+    try:
+        sd._terminate()
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise SoundCardError("device-failed", f"the sound system does not start: {_one_line(error)}") from None
 
 
 def find_device(devices: list[Device], wanted: str | int, direction: Direction) -> Device:
@@ -187,8 +197,7 @@ class SoundCard:
         errors: list[str],
     ) -> Any | None:
         """A running stream, or None and one more reason in `errors`."""
-        import sounddevice as sd
-
+        sd = _portaudio()
         stream = None
         try:
             stream = getattr(sd, kind)(
@@ -202,7 +211,7 @@ class SoundCard:
             )
             stream.start()
         except (sd.PortAudioError, ValueError) as error:
-            errors.append(" ".join(str(error).split()))
+            errors.append(_one_line(error))
             _close(stream)
             return None
         return stream
@@ -309,9 +318,12 @@ def _check_end(end: _Capture | _Playout, direction: Direction, silent: CardCode,
         raise SoundCardLost("device-failed", f"the sound {direction} {end.device.name!r} has stopped")
 
 
-def _active(stream: Any) -> bool:
-    import sounddevice as sd
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
+
+def _active(stream: Any) -> bool:
+    sd = _portaudio()
     with contextlib.suppress(sd.PortAudioError):
         return bool(stream.active)
     return False

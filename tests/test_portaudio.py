@@ -1,35 +1,18 @@
-"""The sound card without a card: finding devices, what callbacks do, drift, gaps, failures; streams are doubles."""
+"""The sound card without a card: finding devices, opening, muting, failures; streams are doubles."""
 
 from __future__ import annotations
 
 import sys
-import tracemalloc
 import types
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 from audio import portaudio
-from audio.frames import FRAME, RATE, Pcm
-from audio.lines import Bell, CaptureLine, GapMeter, PlayoutLine
-from audio.portaudio import Device, SoundCard, SoundCardError, SoundCardLost, find_device, list_devices
-from audio.resample import Resampler
-
-TONE: Pcm = np.rint(8_000 * np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)).astype(np.int16)
-
-
-class When:
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.inputBufferAdcTime = self.outputBufferDacTime = self.currentTime = seconds
-
-
-class Status:
-    input_overflow = output_underflow = False
-
-
-STATUS = Status()
+from audio.frames import FRAME, RATE
+from audio.portaudio import Device, SoundCard, SoundCardError, SoundCardLost, find_device, list_devices, rescan
+from tests.test_portaudio_lines import STATUS, TONE, When
 
 
 # -- finding a device -----------------------------------------------------------------------------------------------
@@ -86,186 +69,6 @@ def test_without_a_default_the_first_usable_device_is_taken() -> None:
     assert find_device(DEVICES[:3], "", "input").index == 1
 
 
-# -- what the callbacks do ------------------------------------------------------------------------------------------
-ALLOWED = {"frombuffer", "reshape", "monotonic", "write", "len", "min", "max", "round"}
-
-
-def calls_made(action: Any) -> set[str]:
-    """Names of the C functions called inside; a lock, a queue or an engine would show."""
-    names: set[str] = set()
-
-    def note(frame: Any, event: str, argument: Any) -> None:
-        if event == "c_call":
-            names.add(argument.__name__)
-
-    sys.setprofile(note)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-    return names - {"setprofile"}
-
-
-@pytest.fixture
-def bell() -> Iterator[Bell]:
-    bell = Bell()
-    yield bell
-    bell.close()
-
-
-def test_callbacks_only_copy(bell: Bell) -> None:
-    capture = CaptureLine(48_000, bell)
-    playout = PlayoutLine(48_000, 2)
-    playout.write(TONE[:FRAME])
-    block, out = bytes(960), bytearray(1920)
-    capture.callback(block, 480, When(), STATUS)
-    assert calls_made(lambda: capture.callback(block, 480, When(0.01), STATUS)) <= ALLOWED
-    assert calls_made(lambda: playout.callback(out, 480, When(), STATUS)) <= ALLOWED
-
-
-def test_callbacks_keep_no_memory(bell: Bell) -> None:
-    capture, playout = CaptureLine(48_000, bell), PlayoutLine(48_000, 2)
-    block, out, when = bytes(960), bytearray(1920), When()
-
-    def run(times: int) -> None:
-        for _ in range(times):
-            capture.callback(block, 480, when, STATUS)
-            playout.callback(out, 480, when, STATUS)
-
-    run(200)  # the ring is full: from here on it drops
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    run(2_000)
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < 4_096
-
-
-def test_the_bell_never_blocks_and_wakes_once(bell: Bell) -> None:
-    for _ in range(200_000):
-        bell.ring()
-    bell.wait(0)
-    bell.wait(0)
-    bell.wait(0)
-
-
-# -- near end -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("rate", [RATE, 44_100, 48_000])
-@pytest.mark.parametrize("block", [64, 480, 1_333])
-def test_blocks_become_whole_frames(bell: Bell, rate: int, block: int) -> None:
-    line = CaptureLine(rate, bell)
-    card = np.rint(8_000 * np.sin(2 * np.pi * 500 * np.arange(rate) / rate)).astype(np.int16)
-    frames: list[Pcm] = []
-    for at in range(0, rate - block, block):
-        line.callback(card[at : at + block].tobytes(), block, When(at / rate), STATUS)
-        while (frame := line.take()) is not None:
-            frames.append(frame)
-    assert {len(frame) for frame in frames} == {FRAME}
-    heard = np.concatenate(frames).astype(np.int32)
-    whole = Resampler(rate, RATE).push(card)
-    assert len(heard) > RATE * 9 // 10
-    assert np.abs(heard - whole[: len(heard)]).max() <= 1
-    assert line.lost() == 0
-
-
-def test_a_pump_that_is_late_loses_a_counted_part(bell: Bell) -> None:
-    line = CaptureLine(48_000, bell)
-    for index in range(150):
-        line.callback(bytes(960), 480, When(index / 100), STATUS)
-    assert line.lost() == RATE // 2
-    assert line.lost() == 0
-
-
-def blocks(meter: GapMeter, start: float, count: int, jitter: float = 0.0, ppm: float = 0.0, first: int = 0) -> int:
-    noise = np.random.default_rng(count).uniform(0, jitter, count)
-    return sum(meter.block(start + (first + i) * 0.01 * (1 + ppm * 1e-6) + noise[i], 480) for i in range(count))
-
-
-@pytest.mark.parametrize("lost_ms", [30, 100, 1_500])
-def test_a_gap_in_the_cards_time_is_measured(lost_ms: int) -> None:
-    meter = GapMeter(48_000)
-    assert blocks(meter, 5.0, 321, jitter=0.008) == 0
-    assert blocks(meter, 5.0 + lost_ms / 1000, 300, jitter=0.008, first=321) == pytest.approx(lost_ms * 48, abs=96)
-
-
-def test_jitter_drift_and_absent_stamps_are_no_loss() -> None:
-    assert blocks(GapMeter(48_000), 0.0, 3_000, jitter=0.05) == 0
-    assert blocks(GapMeter(48_000), 0.0, 30_000, ppm=300) == 0
-    meter = GapMeter(48_000)
-    assert sum(meter.block(0.0, 480) for _ in range(1_000)) == 0
-
-
-def test_a_backlog_with_wild_stamps_at_the_start_is_no_loss() -> None:
-    meter = GapMeter(48_000)
-    assert sum(meter.block(index * 0.02, 480) for index in range(20)) == 0
-    assert blocks(meter, 0.4, 500) == 0
-
-
-# -- far end --------------------------------------------------------------------------------------------------------
-def pull(line: PlayoutLine, frames: int) -> Pcm:
-    out = bytearray(frames * 4)
-    line.callback(out, frames, When(), STATUS)
-    pair = np.frombuffer(out, np.int16).reshape(-1, 2)
-    assert np.array_equal(pair[:, 0], pair[:, 1])
-    return pair[:, 0]
-
-
-@pytest.mark.parametrize("ppm", [-500, 0, 500])
-@pytest.mark.parametrize("burst", [1, 2])
-def test_far_audio_neither_runs_dry_nor_piles_up(ppm: int, burst: int) -> None:
-    line = PlayoutLine(48_000, 2)
-    step = 0.01 * burst * (1 + ppm * 1e-6)
-    due = step
-    delays = []
-    for index in range(12_000):
-        now = index * 0.01
-        while due <= now:
-            pull(line, 480 * burst)
-            due += step
-        line.write(TONE[index * FRAME % RATE :][:FRAME])
-        delays.append(line.delay)
-    assert line.dry == 0
-    assert line.dropped == 0
-    settled = np.array(delays[6_000:]) * 1000 / RATE
-    assert 15 < settled.min() < settled.max() < 75
-
-
-def test_what_piled_up_during_a_stall_goes_in_the_next_silence() -> None:
-    line = PlayoutLine(48_000, 2)
-    for index in range(30):
-        line.write(TONE[index * FRAME :][:FRAME])
-    piled = line.delay
-    for _ in range(60):
-        line.write(np.zeros(FRAME, np.int16))
-        pull(line, 480)
-    assert piled > RATE * 30 // 100
-    assert line.delay < RATE * 80 // 1000
-
-
-def test_speech_comes_out_whole_after_the_cushion() -> None:
-    line = PlayoutLine(48_000, 2)
-    heard = []
-    for index in range(100):
-        line.write(TONE[index * FRAME :][:FRAME])
-        heard.append(pull(line, 480))
-    out = np.concatenate(heard).astype(np.float64)
-    start = int((np.abs(out) > 1_000).argmax())
-    assert 0.02 < start / 48_000 < 0.04
-    assert np.sqrt((out[start + 4_800 : -4_800] ** 2).mean()) == pytest.approx(8_000 / np.sqrt(2), rel=0.02)
-
-
-def test_a_flush_is_silent_from_the_next_block_on_and_speech_returns_clean() -> None:
-    line = PlayoutLine(48_000, 2)
-    for index in range(10):
-        line.write(TONE[index * FRAME :][:FRAME])
-    assert pull(line, 2_400)[-480:].any()
-    line.flush()
-    assert not pull(line, 480).any()
-    for _ in range(5):
-        line.write(np.zeros(FRAME, np.int16))
-        assert not pull(line, 480).any()
-
-
 # -- the card over doubles of sounddevice's streams -----------------------------------------------------------------
 class Stream:
     """A stream that refuses what it is told to refuse and calls back only when a test does."""
@@ -273,6 +76,7 @@ class Stream:
     opened: list[Stream]
     refuse_rates: set[int]
     refuse_blocks: bool
+    refuse_start: int
 
     def __init__(self, **options: Any) -> None:
         if options["samplerate"] in self.refuse_rates or (self.refuse_blocks and options["blocksize"]):
@@ -284,6 +88,8 @@ class Stream:
         self.opened.append(self)
 
     def start(self) -> None:
+        if self.options["channels"] == self.refuse_start:
+            raise PortAudioError("Device busy")
         self.active = True
 
     def close(self, ignore_errors: bool = True) -> None:
@@ -296,7 +102,9 @@ class PortAudioError(Exception):
 
 @pytest.fixture
 def streams(monkeypatch: pytest.MonkeyPatch) -> type[Stream]:
-    kind = type("FakeStream", (Stream,), {"opened": [], "refuse_rates": set(), "refuse_blocks": False})
+    kind = type(
+        "FakeStream", (Stream,), {"opened": [], "refuse_rates": set(), "refuse_blocks": False, "refuse_start": 0}
+    )
     fake = types.ModuleType("sounddevice")
     entry = {"index": 0, "name": "card", "max_input_channels": 1, "max_output_channels": 2}
     members = {
@@ -324,6 +132,36 @@ def test_the_list_for_people(streams: type[Stream]) -> None:
     assert list_devices() == [Device(0, "card", 1, 2, 48_000, default_input=True, default_output=False)]
 
 
+def test_without_the_library_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: Any) -> None:
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    with pytest.raises(SoundCardError, match="libportaudio2") as caught:
+        list_devices()
+    assert caught.value.code == "device-missing"
+
+
+def test_looking_again_fails_readably_and_only_then(streams: type[Stream], monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = sys.modules["sounddevice"]
+    done: list[str] = []
+    monkeypatch.setattr(fake, "_terminate", lambda: done.append("terminate"), raising=False)
+    monkeypatch.setattr(fake, "_initialize", lambda: done.append("initialize"), raising=False)
+    rescan()
+    assert done == ["terminate", "initialize"]
+
+    def refuse() -> None:
+        raise PortAudioError("no\nhost")
+
+    monkeypatch.setattr(fake, "_initialize", refuse)
+    with pytest.raises(SoundCardError, match="does not start: no host"):
+        rescan()
+
+
 def test_native_rate_in_blocks_of_10_ms(card: SoundCard, streams: type[Stream]) -> None:
     card.open()
     output, microphone = (stream.options for stream in streams.opened)
@@ -347,6 +185,15 @@ def test_a_card_that_does_not_open_says_why_in_one_line(card: SoundCard, streams
         card.open()
     assert caught.value.code == "device-failed"
     assert not card.hearing
+
+
+def test_a_microphone_that_does_not_start_leaves_nothing_open(card: SoundCard, streams: type[Stream]) -> None:
+    streams.refuse_start = 1
+    with pytest.raises(SoundCardError, match="sound input 'card' does not open: Device busy"):
+        card.open()
+    assert len(streams.opened) > 1
+    assert all(stream.closed for stream in streams.opened)
+    assert card.devices == (None, None)
 
 
 def test_mute_closes_the_microphone_alone(card: SoundCard, streams: type[Stream]) -> None:

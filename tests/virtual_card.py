@@ -24,7 +24,11 @@ from audio.wav import read_wav
 
 PROGRAMS = ("pulseaudio", "pactl", "pacat", "parec")
 START_S = 15.0
-RAW = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1", "--latency-msec=20")
+RAW = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
+PROMPT = "--latency-msec=20"
+"""The daemon serves all clients as promptly as the most demanding one asks."""
+UNHURRIED = "--latency-msec=300"
+"""A talker whose player is late on a busy machine must not stutter."""
 
 
 def missing() -> str | None:
@@ -108,7 +112,7 @@ class VirtualCard:
         # An idle null sink sleeps up to 2 s before it serves a new client: real cards do not, so keep these awake.
         for sink in ("speaker", "room"):
             with open("/dev/zero", "rb") as silence:
-                self._spawn(["pacat", "--playback", f"--device={sink}", *RAW], stdin=silence)
+                self._spawn(["pacat", "--playback", f"--device={sink}", *RAW, PROMPT], stdin=silence)
         wait_until(lambda: self.pactl("list", "short", "sink-inputs").count("\n") >= 2, START_S, "sinks awake")
         for source in ("speaker.monitor", "mic"):
             self.record_from(source, at_least=RATE // 10).stop()
@@ -138,7 +142,7 @@ class VirtualCard:
         path = self.folder / f"play-{self._count}.raw"
         path.write_bytes(pcm.tobytes())
         with path.open("rb") as file:
-            process = self._spawn(["pacat", "--playback", "--device=room", *RAW], stdin=file)
+            process = self._spawn(["pacat", "--playback", "--device=room", *RAW, UNHURRIED], stdin=file)
         if wait:
             process.wait(len(pcm) / RATE + 15)
         return process
@@ -151,7 +155,7 @@ class VirtualCard:
         self._count += 1
         path = self.folder / f"record-{self._count}.raw"
         with path.open("wb") as file:
-            process = self._spawn(["parec", f"--device={source}", *RAW], stdout=file)
+            process = self._spawn(["parec", f"--device={source}", *RAW, PROMPT], stdout=file)
         recording = Recording(process, path)
         wait_until(lambda: recording.samples >= at_least, START_S, f"{source} is recorded")
         return recording
