@@ -232,9 +232,9 @@ class Dialog:
     def _input(self, found: Understood | None, talk: Talk, moment: Moment) -> Input:
         callees = self._settings.callees
         if found is None:
-            return Input(Heard.NOTHING, moment, person=_person(callees[0]) if callees else None)
+            return Input(Heard.NOTHING, moment, person=_anybody(callees))
         named = next((value for name, value in found.said if name == "destination"), None)
-        callee = next((c for c in callees if c.name == named), callees[0] if callees else None)
+        callee = next((c for c in callees if c.name == named), None)
         if found.intent in ("yes", "no") and (slot := _asked_slot(talk)) and slot.kind == "boolean":
             return Input(Heard.VALUES, moment, ((slot.name, found.intent),))
         heard = Heard.REQUEST
@@ -248,7 +248,7 @@ class Dialog:
             said=found.said,
             form=self._forms.get(found.intent),
             carry=found.carry,
-            person=_person(callee) if callee else None,
+            person=_person(callee) if callee else _anybody(callees),
         )
 
     def _moment(self) -> Moment:
@@ -283,6 +283,11 @@ def _asked(talk: Talk) -> str:
 def _who(found: Understood | None) -> str:
     """Somebody to call whom we do not know."""
     return next((str(value) for name, value in found.said if name == "who"), "") if found else ""
+
+
+def _anybody(callees: Sequence[Callee]) -> Person | None:
+    """The first one who is not for emergencies only: those are never guessed."""
+    return next((_person(callee) for callee in callees if not callee.emergency), None)
 
 
 def _person(callee: Callee) -> Person:

@@ -47,12 +47,15 @@ class Form:
 class Forms:
     """The functions that the voice may call, by name."""
 
-    def __init__(self, forms: Iterable[Form]) -> None:
+    def __init__(self, forms: Iterable[Form], aliases: Mapping[str, str] | None = None) -> None:
         self._forms = {form.function: form for form in forms}
+        self._aliases = dict(aliases or {})
 
-    def get(self, function: str) -> Form | None:
-        return self._forms.get(function)
+    def get(self, name: str) -> Form | None:
+        """By name or alias."""
+        return self._forms.get(self._aliases.get(name, name))
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._forms)
+        """Names and aliases."""
+        return (*self._forms, *self._aliases)

@@ -27,7 +27,7 @@ class DialogSettings:
     sentences: tuple[Path, ...] = ()
     """Folders or files with the user's own sentences."""
     callees: tuple[Callee, ...] = ()
-    """The first one is offered after misunderstandings and called for "a person"."""
+    """The first one that is no emergency is offered after misunderstandings and called for "a person"."""
     hours: Callable[[date], Hours] = lambda day: ()
     """Opening hours, for an open "at eight"."""
     min_confidence: float = 0.0
