@@ -105,8 +105,9 @@ def list_devices() -> list[Device]:
 def rescan() -> None:
     """Let PortAudio look again, for a card that came back. No stream may be open in this process."""
     sd = _portaudio()
+    with contextlib.suppress(sd.PortAudioError):
+        sd._terminate()  # refused when an earlier attempt got no further than this
     try:
-        sd._terminate()
         sd._initialize()
     except sd.PortAudioError as error:
         raise SoundCardError("device-failed", f"the sound system does not start: {_one_line(error)}") from None
