@@ -63,10 +63,10 @@ def test_a_function_of_one_python_and_one_yaml_file(tmp_path: Path) -> None:
     assert asyncio.run(talk()) == [
         "Which dish?",
         "What is the size?",
-        "large Spaghetti Bolognese for tomorrow, right?",
+        "large spaghetti bolognese for tomorrow, right?",
         "Ordered.",
     ]
-    assert runner.calls[0].arguments == {"day": "2026-12-02", "dishName": "Spaghetti Bolognese", "size": "large"}
+    assert runner.calls[0].arguments == {"day": "2026-12-02", "dishName": "spaghetti bolognese", "size": "large"}
     assert forms_of(registry).get("cookDish") == forms_of(registry).get("orderDish")
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from device.config import Config
 from device.dialog.dialog import Dialog, Runner
-from device.dialog.forms import Form, Forms, Slot, SlotKind
+from device.dialog.forms import Form, Forms, Slot
 from device.dialog.settings import Callee, DialogSettings
 from device.dialog.times import Hours
 from device.functions.contract import Origin
@@ -67,6 +67,4 @@ def _opening_hours(config: Config) -> Callable[[date], Hours]:
 
 
 def _slot(spec: SlotSpec) -> Slot:
-    """People answer a question for a name with a name alone, which the schema calls a text."""
-    kind: SlotKind = "name" if spec.kind == "text" and spec.name.lower().endswith("name") else spec.kind
-    return Slot(spec.name, kind, spec.question, spec.retry, spec.required, spec.choices)
+    return Slot(spec.name, spec.kind, spec.question, spec.retry, spec.required, spec.options)

@@ -25,6 +25,7 @@ OWN_INTENTS = frozenset(
 """Intents of the dialog itself; every other intent is named like a function."""
 
 _WILDCARDS = ("name", "text", "who")
+_FREE_ANSWERS = ("name", "text", "choice")
 _MOST_MARKS = 12
 
 Said = tuple[tuple[str, Span | str], ...]
@@ -61,6 +62,7 @@ class Sentences:
     def __init__(self, language: Language, functions: Iterable[str], destinations: Sequence[str]) -> None:
         self._words = WordRules(language.words)
         self._reader = SlotReader(language.grammar, Lexicon(language.words))
+        self._no_name = frozenset(language.words["no_name"])
         names = OWN_INTENTS | set(functions)
         lists: dict[str, Any] = {kind: {"values": _marks(kind)} for kind in KINDS}
         lists |= {name: {"wildcard": True} for name in _WILDCARDS}
@@ -118,13 +120,15 @@ class Sentences:
             Tagged(tokens),
         ]
         for row in dict.fromkeys(rows):
-            if (found := self._match(row, context)) is not None:
+            found = self._match(row, context)
+            # Free words of an untagged sentence may have swallowed a value; only an answer may do that ("May").
+            if found and (not found.loose or row.spans or not rows[1].spans or context.asked in _FREE_ANSWERS):
                 return found
         return None
 
     def _match(self, row: Tagged, context: _Context) -> Understood | None:
         results = recognize_all(" ".join(row.tokens), self._intents, intent_context=context.for_hassil())
-        usable = [(_score(result), result) for result in results if _usable(result, row)]
+        usable = [(_score(result), result) for result in results if self._usable(result, row)]
         if not usable:
             return None
         result = min(usable, key=lambda scored: scored[0])[1]
@@ -134,6 +138,20 @@ class Sentences:
             carry=bool((result.intent_metadata or {}).get("carry")),
             loose=any(entity.is_wildcard for entity in result.entities_list),
         )
+
+    def _usable(self, result: RecognizeResult, row: Tagged) -> bool:
+        """A found value must not disappear inside free words, and an answer without any value is none."""
+        if result.intent.name in ("giveValues", "giveName") and not result.entities_list:
+            return False
+        marks = {f"{span.kind}{index}" for index, span in enumerate(row.spans)}
+        for entity in result.entities_list:
+            if entity.is_wildcard and (not entity.text.strip() or marks & set(entity.text.split())):
+                return False
+            if entity.is_wildcard and entity.text.split()[0] in self._no_name:
+                return bool(entity.name == "who")
+            if not entity.is_wildcard and isinstance(entity.value, int) and entity.value >= len(row.spans):
+                return False
+        return True
 
     def _spelled(self, block: dict[str, Any]) -> dict[str, Any]:
         return {**block, "sentences": [self._words.spelling(text) for text in block["sentences"]]}
@@ -149,21 +167,6 @@ def _check(intents: Intents) -> None:
 
 def _marks(kind: str) -> list[dict[str, Any]]:
     return [{"in": f"{kind}{index}", "out": index} for index in range(_MOST_MARKS)]
-
-
-def _usable(result: RecognizeResult, row: Tagged) -> bool:
-    """A found value must not disappear inside free words, and an answer without any value is none."""
-    if result.intent.name in ("giveValues", "giveName") and not result.entities_list:
-        return False
-    marks = {f"{span.kind}{index}" for index, span in enumerate(row.spans)}
-    for entity in result.entities_list:
-        if entity.is_wildcard and (not entity.text.strip() or marks & set(entity.text.split())):
-            return False
-        if entity.is_wildcard and entity.text.split()[0] in ("the", "of", "name"):
-            return bool(entity.name == "who")
-        if not entity.is_wildcard and isinstance(entity.value, int) and entity.value >= len(row.spans):
-            return False
-    return True
 
 
 def _score(result: RecognizeResult) -> tuple[bool, int, int, int, str]:

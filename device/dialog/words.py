@@ -28,7 +28,7 @@ class WordRules:
         self._misheard = _table(words["misheard"])
         self._anywhere = frozenset(fillers["anywhere"])
         self._leading = _phrases(fillers["leading"]) + _phrases(words["remnants"])
-        self._trailing = _phrases(fillers["trailing"])
+        self._trailing = _phrases(fillers["trailing"]) + _phrases(words["remnants"])
         self._ordinal_endings = frozenset(words["ordinal_endings"])
         self._repairs = _phrases(words["repairs"])
 

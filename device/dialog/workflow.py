@@ -54,7 +54,7 @@ def step(talk: Talk, heard: Input) -> Outcome:
 def ran(talk: Talk, done: Open, result: Ran, bad: frozenset[str] = frozenset()) -> Outcome:
     """Goes on after a function has run: resumes what waits, or keeps the form open for another value."""
     rest = tuple(form for form in talk.open if form is not done)
-    if result is Ran.REFUSED and done.form.slots:
+    if result is Ran.REFUSED and done.values:
         return Outcome(Talk(State.CHANGING, (*rest, done)), (), "refused")
     if result is Ran.BAD_VALUES and bad & set(done.values):
         kept = {name: value for name, value in done.values.items() if name not in bad}
@@ -79,6 +79,12 @@ def _request(talk: Talk, heard: Input) -> Outcome:
     filled, _ = assigned(Open(heard.form, start), heard.said, heard.moment)
     forms = (*waiting, filled)[-MOST_FORMS:]
     return _ahead(Talk(State.ASKING, forms, recent=talk.recent))
+
+
+def _request_or_run(talk: Talk, heard: Input) -> Outcome:
+    """ "Yes, book it" is a yes to what was just read back."""
+    same = heard.form is not None and heard.form.function == talk.open[-1].form.function
+    return _run(talk, heard) if same and heard.carry and not heard.said else _request(talk, heard)
 
 
 def _values(talk: Talk, heard: Input) -> Outcome:
@@ -236,7 +242,7 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.ASKING, Heard.CANCEL): _abandon,
     (State.ASKING, Heard.PERSON): _person,
     (State.ASKING, Heard.NOTHING): _miss,
-    (State.CONFIRMING, Heard.REQUEST): _request,
+    (State.CONFIRMING, Heard.REQUEST): _request_or_run,
     (State.CONFIRMING, Heard.ASIDE): _aside,
     (State.CONFIRMING, Heard.VALUES): _values,
     (State.CONFIRMING, Heard.YES): _run,
