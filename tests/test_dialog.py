@@ -116,6 +116,23 @@ def test_judge_knows_what_was_asked() -> None:
     assert "at eight" in dialog.expected("s")
 
 
+def test_a_cancelled_turn_is_finished_and_the_next_one_knows_it() -> None:
+    house, dialog = _house()
+
+    async def talk() -> Reply:
+        house.started, house.gate = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(dialog.answer("set a timer for ten minutes", None, "s", "a"))
+        await house.started.wait()
+        first.cancel()
+        again = asyncio.create_task(dialog.answer("set a timer for ten minutes", None, "s", "a"))
+        house.gate.set()
+        return await again
+
+    reply = asyncio.run(talk())
+    assert reply.committed
+    assert len(house.calls) == 1
+
+
 def test_turns_of_one_session_wait_for_each_other() -> None:
     house, dialog = _house()
 

@@ -96,6 +96,7 @@ class Dialog:
         self._sentences = Sentences(language, forms.names, [callee.name for callee in settings.callees])
         self._speaker = Speaker(language, forms.names, [callee.name for callee in settings.callees])
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._turns: set[asyncio.Task[Reply]] = set()
 
     async def answer(
         self,
@@ -107,20 +108,17 @@ class Dialog:
         ringing: Sequence[str] = (),
         origin: Origin | None = None,
     ) -> Reply:
-        """The reply to one turn. `ringing` names the alerts that ring; the same prefix again gets the same reply."""
-        kept = self._session(session)
-        async with kept.turn:
-            if (same := kept.said.get(call_id_prefix)) is not None:
-                return same
-            if confidence is not None and confidence < self._settings.min_confidence:
-                text = ""
-            reply = await self._reply(text, kept, session, call_id_prefix, tuple(ringing), origin or self._origin)
-            kept.last = self._clock()
-            kept.said[call_id_prefix] = reply
-            kept.history.append(Exchange(reply.id, text))
-            while len(kept.said) > _MOST_REPLIES:
-                kept.said.popitem(last=False)
-            return reply
+        """The reply to one turn. `ringing` names the alerts that ring; the same prefix again gets the same reply.
+
+        A turn that is cancelled is still finished: an effect under way must not leave the talk behind it.
+        """
+        if confidence is not None and confidence < self._settings.min_confidence:
+            text = ""
+        coming = self._turn(text, session, call_id_prefix, tuple(ringing), origin or self._origin)
+        task = asyncio.create_task(coming)
+        self._turns.add(task)
+        task.add_done_callback(self._turns.discard)
+        return await asyncio.shield(task)
 
     def judge(self, text: str, session: str = "") -> bool:
         """Whether a partial text is already a complete request or answer."""
@@ -153,6 +151,19 @@ class Dialog:
         self._sessions.pop(session, None)
 
     # -- one turn -------------------------------------------------------------------------------------------------
+    async def _turn(self, text: str, session: str, prefix: str, ringing: tuple[str, ...], origin: Origin) -> Reply:
+        kept = self._session(session)
+        async with kept.turn:
+            if (same := kept.said.get(prefix)) is not None:
+                return same
+            reply = await self._reply(text, kept, session, prefix, ringing, origin)
+            kept.last = self._clock()
+            kept.said[prefix] = reply
+            kept.history.append(Exchange(reply.id, text))
+            while len(kept.said) > _MOST_REPLIES:
+                kept.said.popitem(last=False)
+            return reply
+
     async def _reply(
         self, text: str, kept: _Session, session: str, prefix: str, ringing: tuple[str, ...], origin: Origin
     ) -> Reply:

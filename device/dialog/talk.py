@@ -88,7 +88,7 @@ class Talk:
     """Misunderstandings in a row."""
     offer: Person | None = None
     recent: Open | None = None
-    """What was done last, for "what about eight?" and "book it"."""
+    """What was looked up last, for "what about eight?" and "book it"."""
 
 
 # -- what is to be done, in order ---------------------------------------------------------------------------------

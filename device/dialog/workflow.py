@@ -61,7 +61,8 @@ def ran(talk: Talk, done: Open, result: Ran, bad: frozenset[str] = frozenset()) 
         again = replace(done, values=kept)
         if again.missing is not None:
             return _ahead(Talk(State.ASKING, (*rest, again)), code="refused")
-    recent = done if done.form.slots else talk.recent
+    # What changed something is not asked again with another value: that would be a second booking.
+    recent = None if done.form.effect else done if done.form.slots else talk.recent
     return _resume(Talk(State.IDLE, rest, recent=recent), code="answered" if result is Ran.DONE else "error")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from functools import cache
@@ -73,6 +74,8 @@ class House:
 
     def __init__(self, clock: Callable[[], datetime], taken: Iterable[str] = ()) -> None:
         self.calls: list[FunctionCall] = []
+        self.started: asyncio.Event | None = None
+        self.gate: asyncio.Event | None = None
         self._clock = clock
         self._taken = set(taken)
 
@@ -96,6 +99,9 @@ class House:
 
     async def run(self, call: FunctionCall) -> FunctionResult:
         self.calls.append(call)
+        if self.gate is not None and self.started is not None:
+            self.started.set()
+            await self.gate.wait()
         try:
             return FunctionResult(call.id, value={}, sentence=self._sentence(call))
         except FunctionError as error:
