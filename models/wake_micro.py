@@ -9,7 +9,7 @@ from typing import Any
 
 from models.catalog import catalog, resolve
 from models.engines import RATE, EngineError, EngineUnavailable, ModelUnavailable, Pcm, WakeScore
-from models.wake_trigger import Trigger, check_tflite
+from models.wake_trigger import Triggers, check_tflite
 
 _FRAME = RATE // 100
 _PREFIX = "micro-"
@@ -27,7 +27,7 @@ class MicroWakeDetector:
     """
 
     lag = RATE // 5
-    """It fires up to 150 ms after the word; recognizing from 200 ms before the detection lost no word of a request."""
+    """It fires up to 200 ms after the word; recognizing from 200 ms before the detection lost no word of a request."""
 
     def __init__(
         self,
@@ -40,7 +40,8 @@ class MicroWakeDetector:
         self._threshold = threshold
         self._paths = {word: Path(path) for word, path in (model_paths or {}).items()}
         self._features: Any = None
-        self._models: dict[str, tuple[Any, Trigger]] = {}
+        self._models: dict[str, Any] = {}
+        self._triggers = Triggers({})
         self._now = 0
 
     def load(self) -> None:
@@ -49,13 +50,15 @@ class MicroWakeDetector:
             from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
         except ImportError as error:
             raise EngineUnavailable("pymicro_wakeword is not installed: pip install pymicro-wakeword") from error
+        cutoffs: dict[str, float] = {}
         for word, config in configs.items():
             try:
                 model = MicroWakeWord.from_config(config)
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise ModelUnavailable(f"{config} does not describe a microWakeWord model: {error}") from error
-            cutoff = model.probability_cutoff if self._threshold is None else self._threshold
-            self._models[word] = (model, Trigger(cutoff))
+            self._models[word] = model
+            cutoffs[word] = model.probability_cutoff if self._threshold is None else self._threshold
+        self._triggers = Triggers(cutoffs)
         self._features = MicroWakeWordFeatures()
 
     def process(self, frame: Pcm) -> Sequence[WakeScore]:
@@ -67,9 +70,9 @@ class MicroWakeDetector:
         self._now += _FRAME
         found: list[WakeScore] = []
         for features in self._features.process_streaming(frame.tobytes()):
-            for word, (model, trigger) in self._models.items():
+            for word, model in self._models.items():
                 score = float(model.process_streaming_prob(features))
-                if trigger.update(score, self._now):
+                if self._triggers.update(word, score, self._now):
                     found.append(WakeScore(word, min(score, 1.0)))
         return found
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.engines import RATE, ModelUnavailable
 
 REFRACTORY = RATE * 3 // 2
-"""Samples after a detection in which the same word is not reported again: one spoken word scores for about a second."""
+"""Samples after a detection without another: one spoken word scores for about a second, and a little for its rhymes."""
 
 _TFLITE_MARK = b"TFL3"
 
 
-class Trigger:
-    """Turns a stream of scores into single detections."""
+class Triggers:
+    """Turns the scores of several words into single detections."""
 
-    def __init__(self, threshold: float, patience: int = 1) -> None:
-        """`patience` is how many scores in a row must lie above the threshold."""
-        self._threshold = threshold
+    def __init__(self, thresholds: Mapping[str, float], patience: int = 1) -> None:
+        """`patience` is how many scores in a row must lie above a word's threshold."""
+        self._thresholds = thresholds
         self._patience = patience
-        self._run = 0
+        self._runs = dict.fromkeys(thresholds, 0)
         self._quiet_until = 0
 
-    def update(self, score: float, now: int) -> bool:
-        """Whether the score that ends at sample `now` completes a detection."""
-        self._run = self._run + 1 if score > self._threshold else 0
+    def update(self, word: str, score: float, now: int) -> bool:
+        """Whether the score of the audio up to sample `now` completes a detection of the word."""
+        self._runs[word] = self._runs[word] + 1 if score > self._thresholds[word] else 0
         # Equality, not >=: a score that stays high after the refractory period is still the same word.
-        if self._run != self._patience or now < self._quiet_until:
+        if self._runs[word] != self._patience or now < self._quiet_until:
             return False
         self._quiet_until = now + REFRACTORY
         return True

@@ -61,7 +61,12 @@ def test_nothing_reaches_a_voice_that_it_cannot_say(text: str) -> None:
     said.encode()
 
 
-@given(st.lists(st.sampled_from("$5 10:05 +1 555-0123 -7 3.5 1,000 24th 2026-11-24 [[ ]] ( ) p.m. 9am . , No. %".split())))
+HARD = (
+    "$5", "10:05", "+1", "555-0123", "-7", "3.5", "1,000", "24th", "2026-11-24", "[[", "]]", "(", "p.m.", "9am", ".", "%"
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(HARD)))
 def test_numbers_and_marks_in_any_order(parts: list[str]) -> None:
     assert not re.search(r"[\d\[\]$%]", spoken(" ".join(parts)) + spoken("".join(parts)))
 
