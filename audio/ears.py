@@ -15,8 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from models.process import die_with_parent
-
 from audio.assembly import build_conversation, build_jobs
 from audio.commands import Abandon, Answer
 from audio.events import EarsStarted, EngineFailed, Event
@@ -25,6 +23,7 @@ from audio.pump import Pump
 from audio.wire import VERSION, EarsConfig, Heartbeat, Message, Outbox, StopEars, WireError, receive_all, send_all
 from audio.workers import WorkerThread
 from models.engines import EngineError
+from models.process import die_with
 
 log = logging.getLogger("wakeline.audio.ears")
 
@@ -33,12 +32,13 @@ EXIT_ENGINE = 4
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Process entry; `--fd` is the inherited socket."""
+    """Process entry; `--fd` is the inherited socket, `--parent` the process that started us."""
     parser = argparse.ArgumentParser(prog="audio.ears", description="Started by `wakeline run`; not for use by hand.")
     parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
+    die_with(arguments.parent)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     sock = socket.socket(fileno=arguments.fd)
     try:

@@ -10,11 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from audio.wire import EarsConfig, Message, StopEars, Unframer, WireError, encode
 
 log = logging.getLogger("wakeline.ears")
 
+_ROOT = str(Path(__file__).parent.parent)
 SILENCE_S = 2.0
 """Ears that say nothing for so long (they beat every half second) are stuck."""
 START_S = 60.0
@@ -44,7 +46,16 @@ class EarsProcess:
         the end of file on its socket and by its parent-death signal."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "audio.ears", "--fd", str(theirs.fileno())]
+            command = [
+                sys.executable,
+                "-P",
+                "-m",
+                "audio.ears",
+                "--fd",
+                str(theirs.fileno()),
+                "--parent",
+                str(os.getpid()),
+            ]
             process = await asyncio.create_subprocess_exec(
                 *command,
                 pass_fds=[theirs.fileno()],
@@ -52,6 +63,7 @@ class EarsProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))},
             )
         reader, writer = await asyncio.open_connection(sock=ours)
         ears = cls(process, reader, writer, config.epoch)

@@ -14,6 +14,10 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 Percent = Annotated[float, Field(ge=0, le=1)]
 
 
+def _every_day(span: str) -> dict[Weekday, tuple[str, ...]]:
+    return dict.fromkeys(WEEKDAYS, (span,))
+
+
 class Section(BaseModel):
     """Base of every section: frozen, strict about unknown keys, documented by the sentence under each field."""
 
@@ -76,7 +80,7 @@ class BookSection(Section):
     """So many appointments fit into one slot."""
     max_days_ahead: Annotated[int, Field(ge=1)] = 365
     """Nothing is booked further ahead."""
-    hours: dict[Weekday, tuple[str, ...]] = Field(default_factory=lambda: dict.fromkeys(WEEKDAYS, ("09:00-22:00",)))
+    hours: dict[Weekday, tuple[str, ...]] = Field(default_factory=lambda: _every_day("09:00-22:00"))
     """Opening hours by weekday, "HH:MM-HH:MM", several a day; a day without an entry is closed."""
 
     @field_validator("hours")

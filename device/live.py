@@ -1,0 +1,275 @@
+"""The live shell: keeps the ears alive, carries events between them and the appliance, answers the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from audio.commands import Abandon, Answer
+from audio.events import (
+    EarsReady,
+    Event,
+    MicrophoneLost,
+    MicrophoneMuted,
+    MicrophoneOpened,
+    MicrophoneUnmuted,
+    MuteRequested,
+    NoticeDecided,
+    Pressed,
+    Released,
+)
+from audio.turn import Microphone
+from audio.wire import EarsConfig, Heartbeat, Message, StopEars
+from device.appliance import Appliance
+from device.bridge import EarsProcess
+from device.button import Key, TalkKey, TerminalKeys
+from device.config import Config
+from device.control import ControlError, ControlServer
+from device.dialog.reply import PlaceCall
+from device.functions.contract import StoreFailed
+from device.record import Record
+from device.view import View
+from device.watchdog import Notifier
+
+log = logging.getLogger("wakeline.live")
+
+MOST_FAILURES = 8
+"""Ears that end so often without once being ready are not going to be: the service manager shall try."""
+_BACK_OFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+_TICK_S = 0.2
+_STATUS = {
+    Microphone.OPEN: "listening",
+    Microphone.MUTED: "muted",
+    Microphone.LOST: "no microphone",
+}
+
+
+class Epochs(Protocol):
+    """Counts the starts of the ears over all restarts of the app."""
+
+    def next_epoch(self) -> int: ...
+
+
+class Live:
+    """The running appliance."""
+
+    def __init__(
+        self,
+        config: Config,
+        appliance: Appliance,
+        epochs: Epochs,
+        view: View,
+        record: Record | None,
+        notifier: Notifier,
+    ) -> None:
+        self._config = config
+        self._appliance = appliance
+        self._epochs = epochs
+        self._view = view
+        self._record = record
+        self._notifier = notifier
+        self._ears: EarsProcess | None = None
+        self._epoch = 0
+        self._microphone = Microphone.LOST
+        self._ready = False
+        self._stopping = asyncio.Event()
+        self._talk = TalkKey()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- life -----------------------------------------------------------------------------------------------------
+    async def run(self) -> int:
+        """Until SIGINT, SIGTERM or ears that never come up; returns the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with ControlServer(self._config.paths.runtime_dir / "control", self._control):
+            self._notifier.ready("starting")
+            ears = asyncio.create_task(self._keep_ears(), name="wakeline-ears")
+            for work in (self._tick(), self._feed_watchdog(), self._keys(), self._resume_calls()):
+                self._background(work)
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({ears, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._stopping.set()
+            self._notifier.stopping("stopping")
+            status = await ears
+            for task in [*self._tasks, stopping]:
+                task.cancel()
+            await asyncio.gather(*self._tasks, stopping, return_exceptions=True)
+        return status
+
+    async def _keep_ears(self) -> int:
+        failures = 0
+        while not self._stopping.is_set():
+            self._ready = False
+            self._ears = ears = await EarsProcess.start(self._ears_config())
+            stop = asyncio.create_task(self._stop_with(ears))
+            async for message in ears.messages():
+                self._take(ears, message)
+            self._ears = None
+            stop.cancel()
+            status = await ears.reap()
+            if self._stopping.is_set():
+                return 0
+            failures = 1 if self._ready else failures + 1
+            log.error("the ears of epoch %d ended with status %d", ears.epoch, status)
+            self._view.note("the ears ended; starting them again")
+            self._notifier.status("the ears are being started again")
+            if failures >= MOST_FAILURES:
+                return 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _BACK_OFF_S[min(failures - 1, len(_BACK_OFF_S) - 1)])
+        return 0
+
+    async def _stop_with(self, ears: EarsProcess) -> None:
+        await self._stopping.wait()
+        await ears.stop()
+
+    def _ears_config(self) -> EarsConfig:
+        config = self._config
+        try:
+            self._epoch = max(self._epoch + 1, self._epochs.next_epoch())
+        except StoreFailed as failure:
+            self._epoch += 1
+            log.error("the epoch cannot be kept: %s", failure.code)
+        return EarsConfig(
+            epoch=self._epoch,
+            loop=config.loop,
+            input=config.audio.input,
+            output=config.audio.output,
+            wake_engine=config.wake.engine,
+            wake_words=config.wake.words,
+            wake_threshold=config.wake.threshold,
+            stt_engine=config.stt.engine,
+            tts_engine=config.tts.engine,
+            tts_speed=config.tts.speed,
+        )
+
+    # -- what the ears say ----------------------------------------------------------------------------------------
+    def _take(self, ears: EarsProcess, message: Message) -> None:
+        match message:
+            case Heartbeat() | EarsConfig() | StopEars() | Abandon():
+                pass
+            case Answer():
+                self._background(self._answer(ears, message))
+            case _:
+                self._happened(ears, message)
+
+    def _happened(self, ears: EarsProcess, event: Event) -> None:
+        if self._record is not None:
+            self._record.write(ears.epoch, event)
+        self._talk.see(event)
+        self._view.show(event)
+        match event:
+            case EarsReady():
+                self._ready = True
+                self._seed(ears)
+            case MicrophoneOpened() | MicrophoneUnmuted():
+                self._heard_of(Microphone.OPEN if isinstance(event, MicrophoneOpened) else Microphone.LOST)
+            case MicrophoneMuted():
+                self._heard_of(Microphone.MUTED)
+            case MicrophoneLost():
+                if self._microphone is not Microphone.MUTED:
+                    self._heard_of(Microphone.LOST)
+        for follow in self._appliance.observe(event):
+            ears.send(follow)
+
+    def _heard_of(self, microphone: Microphone) -> None:
+        self._microphone = microphone
+        self._notifier.status(_STATUS[microphone])
+
+    def _seed(self, ears: EarsProcess) -> None:
+        if self._microphone is Microphone.MUTED:
+            ears.send(MuteRequested(muted=True))
+        self._notifier.status(_STATUS[self._microphone])
+        for event in self._appliance.seed():
+            ears.send(event)
+
+    async def _answer(self, ears: EarsProcess, command: Answer) -> None:
+        events, call = await self._appliance.answer(command)
+        for event in events:
+            ears.send(event)  # To the ears that asked: newer ones know nothing of the turn, they are seeded.
+        if call is not None:
+            self._background(self._place(call))
+
+    # -- what the appliance does of its own accord ----------------------------------------------------------------
+    def send(self, event: Event) -> None:
+        """To the ears of the present epoch, if there are any."""
+        if self._ears is not None and self._ready:
+            self._ears.send(event)
+
+    def call_changed(self, event: Event) -> None:
+        """The escalation's `notify`."""
+        self._appliance.call_changed(event)
+        self.send(event)
+
+    async def _place(self, call: PlaceCall) -> None:
+        self._tell(await self._appliance.place(call))
+
+    async def _resume_calls(self) -> None:
+        for notice in await self._appliance.resume_calls():
+            self._tell(notice)
+
+    def _tell(self, notice: NoticeDecided) -> None:
+        self.send(notice)
+
+    async def _tick(self) -> None:
+        while True:
+            for event in self._appliance.due():
+                self.send(event)
+            await asyncio.sleep(_TICK_S)
+
+    async def _feed_watchdog(self) -> None:
+        """From this loop: a loop that hangs is ended. The ears are watched by their silence."""
+        while (every := self._notifier.feed_every_s) is not None:
+            self._notifier.feed()
+            await asyncio.sleep(every)
+
+    async def _keys(self) -> None:
+        async for key in TerminalKeys().hits():
+            match key:
+                case Key.TALK:
+                    self.send(self._talk.pressed())
+                case Key.MUTE:
+                    self.send(MuteRequested(muted=self._microphone is not Microphone.MUTED))
+                case Key.QUIT:
+                    self._stopping.set()
+
+    # -- the control socket ---------------------------------------------------------------------------------------
+    async def _control(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request.get("do"):
+            case "press":
+                self.send(Pressed(source="control"))
+            case "release":
+                self.send(Released(source="control"))
+            case "mute" | "unmute" as wish:
+                self.send(MuteRequested(muted=wish == "mute"))
+            case "say" if isinstance(request.get("text"), str):
+                self.send(NoticeDecided(reply="say", text=request["text"]))
+            case "call" if isinstance(request.get("destination"), str):
+                notice = await self._appliance.place(PlaceCall(request["destination"], "asked-for"))
+                self._tell(notice)
+                return {"outcome": notice.text}
+            case "status":
+                pass
+            case _:
+                raise ControlError("bad-request")
+        return {
+            "state": _STATUS[self._microphone] if self._ready else "starting",
+            "epoch": self._epoch,
+            "ears": self._ears.pid if self._ears else None,
+        }
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Keep a reference until it is done; what goes wrong in it is our mistake and is logged as such."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task failed: %s", type(error).__name__, exc_info=error)
