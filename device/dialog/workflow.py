@@ -46,6 +46,9 @@ class Ran(Enum):
     FAILED = "failed"
 
 
+_CODES: Final = {Ran.DONE: "answered", Ran.REFUSED: "refused", Ran.BAD_VALUES: "refused", Ran.FAILED: "error"}
+
+
 def step(talk: Talk, heard: Input) -> Outcome:
     """The move that the table names for this state."""
     return TABLE[talk.state, heard.heard](talk, heard)
@@ -63,7 +66,7 @@ def ran(talk: Talk, done: Open, result: Ran, bad: frozenset[str] = frozenset()) 
             return _ahead(Talk(State.ASKING, (*rest, again)), code="refused")
     # What changed something is not asked again with another value: that would be a second booking.
     recent = None if done.form.effect else done if done.form.slots else talk.recent
-    return _resume(Talk(State.IDLE, rest, recent=recent), code="answered" if result is Ran.DONE else "error")
+    return _resume(Talk(State.IDLE, rest, recent=recent), code=_CODES[result])
 
 
 # -- moves --------------------------------------------------------------------------------------------------------
