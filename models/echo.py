@@ -20,7 +20,7 @@ _SILENT = 2
 class WebRtcEchoCanceller:
     """High pass always; echo canceller and noise suppression only while there can be an echo.
 
-    The canceller costs 65 us a frame and the high pass 14, on a computer that is idle nearly all day. It keeps what it
+    A frame costs 98 us with the canceller and 18 without, on a computer that is idle nearly all day. It keeps what it
     has learned of the room while it rests. Changes between the two paths are faded over one frame, because the
     canceller's output lies a few milliseconds behind.
     """
