@@ -1,9 +1,8 @@
-"""Scripted dialogues with the builtin functions on a real store."""
+"""Scripted dialogues with the builtin functions in the real runner and store."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +14,10 @@ import yaml
 
 from device.config import Config
 from device.dialog.assembly import build_dialog
-from device.functions.context import Context, Outcome
-from device.functions.contract import FunctionCall, FunctionError, FunctionResult
+from device.functions.context import Context, FunctionStore
+from device.functions.contract import FunctionCall
 from device.functions.registry import Registry
+from device.functions.runner import Runner
 from device.functions.sqlite_store import SqliteStore
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,31 +32,17 @@ class Clock:
         return self.now
 
 
-class Direct:
-    """Calls the functions themselves; what the runner adds (records, budgets, order) has its own tests."""
-
-    def __init__(self, registry: Registry, store: SqliteStore, clock: Clock) -> None:
-        self._registry, self._store, self._clock = registry, store, clock
-
-    async def run(self, call: FunctionCall) -> FunctionResult:
-        spec = self._registry.get(call.name)
-        context = Context(self._store, call.id, call.session, call.origin, self._clock, BERLIN)
-        try:
-            answer = spec.handler(context, spec.check(call.arguments))
-        except FunctionError as error:
-            return FunctionResult(call.id, error=error, sentence=error.sentence)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        assert isinstance(answer, Outcome)
-        return FunctionResult(call.id, value=answer.value, sentence=answer.sentence)
-
-
 @pytest.mark.parametrize("script", [pytest.param(script, id=script["name"]) for script in SCRIPTS])
 def test_builtin_dialogue(script: Mapping[str, Any], tmp_path: Path) -> None:
     clock = Clock(script.get("now", "2026-12-01T15:20"))
     registry = Registry.load()
     store = SqliteStore(tmp_path / "book.db")
-    dialog = build_dialog(Config(), registry, Direct(registry, store, clock), clock)
+
+    def context(call: FunctionCall, unit: FunctionStore) -> Context:
+        return Context(unit, call.id, call.session, call.origin, clock, BERLIN)
+
+    runner = Runner(registry, store, context)
+    dialog = build_dialog(Config(), registry, runner, clock)
 
     async def play() -> None:
         for number, turn in enumerate(script["turns"]):
@@ -66,6 +52,7 @@ def test_builtin_dialogue(script: Mapping[str, Any], tmp_path: Path) -> None:
             assert all(part in reply.text for part in turn.get("has", ())), reply
             assert reply.code == turn.get("code", reply.code), reply
             assert reply.committed == turn.get("committed", reply.committed), reply
+        await runner.drain()
 
     asyncio.run(play())
     store.close()
