@@ -1,0 +1,97 @@
+"""One run of a function against the store: its effect and its record are one transaction, or neither exists."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from enum import Enum
+
+from device.functions.contract import FunctionError
+from device.functions.store import Reading, RecordedCall, Store, Writing
+
+
+class Fate(Enum):
+    """Who decides what becomes of the run: whoever comes first, the function's end or its time limit."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    ABANDONED = "abandoned"
+
+
+class Abandoned(Exception):
+    """The time was over before the function ended: everything it changed is undone."""
+
+
+class RecordedElsewhere(Exception):
+    """Another process has run the same call meanwhile: its result counts, ours is undone."""
+
+
+class Unit:
+    """Implements `FunctionStore` for one run, and ends it. Used by one thread; only `abandon` comes from another."""
+
+    def __init__(self, store: Store, *, effect: bool, blocking_allowed: bool) -> None:
+        self._store = store
+        self._effect = effect
+        self._blocking_allowed = blocking_allowed
+        self._open = contextlib.ExitStack()
+        self._writing: Writing | None = None
+        self._broken = False
+        self._fate = Fate.RUNNING
+        self._deciding = threading.Lock()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Reading]:
+        if self._writing is not None:  # what the function has changed itself
+            yield self._writing
+            return
+        with self._store.reading() as view:
+            yield view
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Writing]:
+        if not self._effect:
+            raise FunctionError("changes the store without effect=True")
+        if not self._blocking_allowed:
+            # It would hold the store while it awaits, and stop the loop while it waits for the store.
+            raise FunctionError("an async function cannot change the store: write `def` instead of `async def`")
+        try:
+            yield self._begin()
+        except BaseException:
+            self._broken = True
+            raise
+
+    def commit(self, record: RecordedCall, *, spoken_later: bool) -> None:
+        """The function has succeeded: its effect, its record and what is to be heard, at once."""
+        with self._open:
+            if self._broken:
+                raise FunctionError("went on although its transaction had failed")
+            store = self._begin()
+            if store.function_call(record.id) is not None:
+                raise RecordedElsewhere
+            store.record_function_call(record)
+            if spoken_later and record.sentence:
+                store.add_unheard(record.id, record.sentence, record.created)
+            if not self._decide(Fate.FINISHED):
+                raise Abandoned
+
+    def undo(self) -> None:
+        """The function has failed, or nobody waits for it any more."""
+        with contextlib.suppress(Abandoned), self._open:
+            self._writing = None
+            raise Abandoned  # so that the transaction is not committed
+
+    def abandon(self) -> bool:
+        """From another thread, when the time is over; False when the end came first and is being committed."""
+        return self._decide(Fate.ABANDONED)
+
+    def _decide(self, fate: Fate) -> bool:
+        with self._deciding:
+            if self._fate is Fate.RUNNING:
+                self._fate = fate
+            return self._fate is fate
+
+    def _begin(self) -> Writing:
+        if self._writing is None:
+            self._writing = self._open.enter_context(self._store.transaction())
+        return self._writing
