@@ -29,6 +29,7 @@ class Key(StrEnum):
 _KEYS = {" ": Key.TALK, "m": Key.MUTE, "M": Key.MUTE, "q": Key.QUIT, "Q": Key.QUIT}
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")
 """Arrows and function keys: their codes contain letters."""
+_BACKGROUND_S = 0.5
 
 
 class _Talk(Enum):
@@ -90,10 +91,11 @@ class TerminalKeys:
     @contextmanager
     def _reading(self, fd: int, arrived: asyncio.Queue[str]) -> Iterator[None]:
         loop = asyncio.get_running_loop()
+        again: list[asyncio.TimerHandle] = []
 
         def read() -> None:
-            if not _in_foreground(fd):  # reading now would stop the process; SIGCONT comes with the terminal
-                loop.remove_reader(fd)
+            if not _in_foreground(fd):  # reading now would stop the process
+                resume()
                 return
             try:
                 data = os.read(fd, 256)
@@ -113,9 +115,15 @@ class TerminalKeys:
             resume()
 
         def resume() -> None:
+            for handle in again:
+                handle.cancel()
+            again.clear()
             if _in_foreground(fd):
                 self._apply(fd)
                 loop.add_reader(fd, read)
+            else:  # no signal tells a running job that it was brought back: ask now and then
+                loop.remove_reader(fd)
+                again.append(loop.call_later(_BACKGROUND_S, resume))
 
         loop.add_reader(fd, read)
         loop.add_signal_handler(signal.SIGTSTP, suspend)
@@ -123,6 +131,8 @@ class TerminalKeys:
         try:
             yield
         finally:
+            for handle in again:
+                handle.cancel()
             loop.remove_reader(fd)
             loop.remove_signal_handler(signal.SIGTSTP)
             loop.remove_signal_handler(signal.SIGCONT)
