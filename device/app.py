@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,43 +10,20 @@ from pathlib import Path
 from audio.wire import EarsConfig
 from device.appliance import Appliance
 from device.calls.escalation import Escalation
-from device.calls.link import Destination, Link
-from device.calls.links import TwilioAccount, VapiAccount, build_links
-from device.calls.policy import Budget
-from device.calls.practice import PracticeLink
-from device.calls.watch import CallEvent, Clock, Patience
+from device.calls.link import Link
+from device.calls.links import build_budget, build_destinations, build_links, build_patience, close_links
+from device.calls.watch import CallEvent, Clock
 from device.config import Config
+from device.dialog.assembly import build_dialog
+from device.dialog.dialog import Dialog
+from device.functions.context import Context, FunctionStore
+from device.functions.contract import FunctionCall, Origin
+from device.functions.registry import Registry
+from device.functions.runner import Runner
+from device.functions.sqlite_store import SqliteStore
 from device.secrets import Secrets
 
 DATABASE = "wakeline.db"
-
-
-def destinations_of(config: Config) -> dict[str, Destination]:
-    """Everybody who can be called, by name."""
-    return {
-        name: Destination(name, entry.link, entry.address, entry.emergency)
-        for name, entry in config.destinations.items()
-    }
-
-
-def links_of(config: Config, secrets: Secrets) -> Mapping[str, Link]:
-    """Every link, with the account it has."""
-    vapi, twilio = config.vapi, config.twilio
-    return build_links(
-        VapiAccount(
-            api_key=secrets.get("VAPI_API_KEY"),
-            assistant_id=vapi.assistant_id or secrets.get("VAPI_ASSISTANT_ID"),
-            phone_number_id=vapi.phone_number_id or secrets.get("VAPI_PHONE_NUMBER_ID"),
-            base_url=vapi.base_url,
-        ),
-        TwilioAccount(
-            account_sid=twilio.account_sid or secrets.get("TWILIO_ACCOUNT_SID"),
-            auth_token=secrets.get("TWILIO_AUTH_TOKEN"),
-            number=twilio.number or secrets.get("TWILIO_NUMBER"),
-            base_url=twilio.base_url,
-        ),
-        longest=config.calls.longest_s,
-    )
 
 
 def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
@@ -64,3 +40,59 @@ def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
         tts_engine=config.tts.engine,
         tts_speed=config.tts.speed,
     )
+
+
+@dataclass(slots=True)
+class House:
+    """The appliance with what it stands on; `close` it."""
+
+    appliance: Appliance
+    dialog: Dialog
+    store: SqliteStore
+    runner: Runner
+    links: Mapping[str, Link]
+
+    async def close(self) -> None:
+        """What runs is finished, then the store is closed."""
+        await self.runner.drain()
+        await close_links(self.links)
+        self.store.close()
+
+
+def build(
+    config: Config,
+    secrets: Secrets,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    database: Path | None = None,
+    call_changed: Callable[[CallEvent], None] = lambda event: None,
+    call_clock: Clock | None = None,
+    links: Mapping[str, Link] | None = None,
+    origin: Origin = "voice",
+) -> House:
+    """Put it together. `clock` is aware; `call_changed` hears of a call's progress.
+
+    Raises:
+        FunctionFileBroken, LanguageInvalid: one of the user's own files cannot be used.
+        StoreFailed: the database cannot be opened.
+    """
+    zone = config.zone
+
+    def now() -> datetime:
+        return (clock() if clock else datetime.now(zone)).astimezone(zone)
+
+    extensions = config.paths.extensions
+    registry = Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
+    store = SqliteStore(database or config.paths.state_dir / DATABASE)
+
+    def context(call: FunctionCall, transactional: FunctionStore) -> Context:
+        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book)
+
+    runner = Runner(registry, store, context)
+    dialog = build_dialog(config, registry, runner, now, origin=origin)
+    links = links if links is not None else build_links(config, secrets)
+    escalation = Escalation(
+        links, store, call_changed, budget=build_budget(config), patience=build_patience(config), clock=call_clock
+    )
+    appliance = Appliance(dialog, store, escalation, build_destinations(config), now)
+    return House(appliance, dialog, store, runner, links)

@@ -7,9 +7,8 @@ both drive it, so what is tested offline is what runs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
 
 from audio.commands import Answer
 from audio.events import (
@@ -32,27 +31,13 @@ from device.calls.outcome import Outcome
 from device.dialog.dialog import Dialog
 from device.dialog.reply import ClearAlert, PlaceCall, Reply
 from device.functions.contract import FunctionError, StoreFailed
-from device.functions.store import Timer
+from device.functions.store import Store
+from device.functions.timer_functions import due, ringing_sentence
 
 log = logging.getLogger("wakeline.app")
 
 SESSION = "voice"
 _STOP_WORDS = ("stop", "cancel", "okay", "thanks")
-
-
-class Memory(Protocol):
-    """What the appliance keeps in the store."""
-
-    def unheard(self) -> Sequence[tuple[str, str]]:
-        """Reply id and text of committed results that nobody has heard, oldest first."""
-        ...
-
-    def mark_heard(self, reply: str) -> None: ...
-    def due_timers(self, now: datetime) -> Sequence[Timer]:
-        """Timers that are due and not yet cleared."""
-        ...
-
-    def clear_timer(self, timer: str) -> None: ...
 
 
 class Appliance:
@@ -61,13 +46,13 @@ class Appliance:
     def __init__(
         self,
         dialog: Dialog,
-        memory: Memory,
+        store: Store,
         escalation: Escalation,
         destinations: Mapping[str, Destination],
         clock: Callable[[], datetime],
     ) -> None:
         self._dialog = dialog
-        self._memory = memory
+        self._store = store
         self._escalation = escalation
         self._destinations = destinations
         self._clock = clock
@@ -143,7 +128,7 @@ class Appliance:
         try:
             return [self._told(outcome) for outcome in await self._escalation.resume()]
         except StoreFailed as failure:
-            log.error("calls cannot be resumed: %s", failure.code)
+            self._fail("calls cannot be resumed", failure)
             return []
 
     def _told(self, outcome: Outcome) -> NoticeDecided:
@@ -164,23 +149,26 @@ class Appliance:
 
     # -- alerts ---------------------------------------------------------------------------------------------------
     def due(self) -> list[Event]:
-        """What begins to ring now."""
+        """What begins to ring now; said first, then rung until it is stopped."""
         try:
-            timers = self._memory.due_timers(self._clock())
+            timers = due(self._store, self._clock())
         except StoreFailed as failure:
-            log.error("timers cannot be read: %s", failure.code)
+            self._fail("timers cannot be read", failure)
             return []
-        fresh = [timer for timer in timers if timer.id not in self._ringing]
-        for timer in fresh:
-            self._ringing[timer.id] = AlertRaised(alert=timer.id, kind="timer", phrases=_STOP_WORDS)
-        return [self._ringing[timer.id] for timer in fresh]
+        events: list[Event] = []
+        for timer in timers:
+            alert = f"timer-{timer.id}"
+            if alert not in self._ringing:
+                self._ringing[alert] = AlertRaised(alert=alert, kind="timer", phrases=_STOP_WORDS)
+                events += [self._tell(alert, ringing_sentence(timer)), self._ringing[alert]]
+        return events
 
     def _clear(self, alert: str) -> list[Event]:
         self._ringing.pop(alert, None)
         try:
-            self._memory.clear_timer(alert)
+            self._store.stop_timer(int(alert.removeprefix("timer-")))
         except StoreFailed as failure:
-            log.error("timer cannot be cleared: %s", failure.code)
+            self._fail("a timer cannot be stopped", failure)
         return [AlertCleared(alert=alert)]
 
     # -- memory ---------------------------------------------------------------------------------------------------
@@ -192,13 +180,19 @@ class Appliance:
         self._committed.clear()
         seeds += self._untold.values()
         try:
-            seeds += [NoticeDecided(reply=reply, text=text) for reply, text in self._memory.unheard()]
+            seeds += [NoticeDecided(reply=waiting.reply, text=waiting.text) for waiting in self._store.unheard()]
         except StoreFailed as failure:
-            log.error("unheard results cannot be read: %s", failure.code)
+            self._fail("unheard results cannot be read", failure)
         return seeds
 
     def _remember(self, reply: str) -> None:
+        """It was heard: all that functions committed for this reply need not be said again."""
         try:
-            self._memory.mark_heard(reply)
+            for waiting in self._store.unheard():
+                if waiting.reply == reply or waiting.reply.startswith(f"{reply}:"):
+                    self._store.mark_heard(waiting.reply, self._clock())
         except StoreFailed as failure:
-            log.error("heard results cannot be noted: %s", failure.code)
+            self._fail("heard results cannot be noted", failure)
+
+    def _fail(self, what: str, failure: StoreFailed) -> None:
+        log.error("%s: %s", what, failure.code)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Percent = Annotated[float, Field(ge=0, le=1)]
-
-
-def _every_day(span: str) -> dict[Weekday, tuple[str, ...]]:
-    return dict.fromkeys(WEEKDAYS, (span,))
 
 
 class Section(BaseModel):
@@ -69,37 +62,6 @@ class DialogSection(Section):
     """A transcript less sure than this counts as not understood."""
     context_s: Annotated[float, Field(gt=0)] = 120.0
     """A talk is forgotten so long after its last turn: the next person starts fresh."""
-
-
-class BookSection(Section):
-    """The appointment book."""
-
-    slot_minutes: Annotated[int, Field(ge=5, le=240)] = 30
-    """Length of an appointment; they begin at multiples of it after opening."""
-    capacity: Annotated[int, Field(ge=1)] = 1
-    """So many appointments fit into one slot."""
-    max_days_ahead: Annotated[int, Field(ge=1)] = 365
-    """Nothing is booked further ahead."""
-    hours: dict[Weekday, tuple[str, ...]] = Field(default_factory=lambda: _every_day("09:00-22:00"))
-    """Opening hours by weekday, "HH:MM-HH:MM", several a day; a day without an entry is closed."""
-
-    @field_validator("hours")
-    @classmethod
-    def _readable(cls, hours: dict[Weekday, tuple[str, ...]]) -> dict[Weekday, tuple[str, ...]]:
-        for spans in hours.values():
-            for span in spans:
-                opens, closes = open_span(span)
-                if opens >= closes:
-                    raise ValueError(f"{span!r} closes before it opens")
-        return hours
-
-
-def open_span(span: str) -> tuple[time, time]:
-    """ "09:00-17:30" as two times; raises ValueError."""
-    opens, dash, closes = span.partition("-")
-    if not dash:
-        raise ValueError(f"{span!r} is not of the form HH:MM-HH:MM")
-    return time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip())
 
 
 class DestinationSection(Section):

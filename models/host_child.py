@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import queue
@@ -18,26 +17,19 @@ import msgspec
 
 from models.engines import EngineError
 from models.host_wire import Call, Cancel, Done, Failed, Frames, Item, ToChild, ToParent, encode, read, to_pcm
+from models.process import die_with
 
 _METHODS = frozenset(("load", "synthesize", "start", "feed", "partial", "finish", "abort"))
-_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
     """Serve one engine until the socket ends: file descriptor, parent's pid, factory, its arguments as JSON."""
     descriptor, parent, factory, settings = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(int(parent))
+    die_with(int(parent))
     connection = socket.socket(fileno=int(descriptor))
     module, _, name = factory.partition(":")
     _Child(connection, module, name, msgspec.json.decode(settings)).serve()
-
-
-def _die_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # It may have died before the call above.
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 class _Child:

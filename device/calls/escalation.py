@@ -177,7 +177,7 @@ class Escalation:
             now = self._clock.steady()
             for event in watch.saw(status, now, placed.request):
                 self._notify(event)
-            if status is not None and status.state is CallState.ENDED:
+            if isinstance(status, CallStatus) and status.state is CallState.ENDED:
                 cause = status.cause or Cause.UNKNOWN
                 return outcomes.ended(
                     placed.request, destination, cause, answered=watch.answered(cause), detail=status.detail
@@ -190,7 +190,7 @@ class Escalation:
                 return outcomes.ended(
                     placed.request, destination, Cause.UNKNOWN, answered=watch.live, detail="", code=code
                 )
-            await self._wait(self._patience.poll)
+            await self._wait(watch.pause())
 
     async def _end(
         self, link: Link, placed: PlacedCall, destination: Destination, cause: Cause, watch: Watch
@@ -205,18 +205,18 @@ class Escalation:
                 continue
             await self._clock.sleep(self._patience.poll)
             status = await self._status(link, placed)
-            if status is not None and status.state is CallState.ENDED:
+            if isinstance(status, CallStatus) and status.state is CallState.ENDED:
                 detail = status.detail
                 return outcomes.ended(placed.request, destination, cause, answered=watch.live, detail=detail)
         code = "call-not-hung-up"
         return outcomes.ended(placed.request, destination, cause, answered=watch.live, detail="", code=code)
 
-    async def _status(self, link: Link, placed: PlacedCall) -> CallStatus | None:
+    async def _status(self, link: Link, placed: PlacedCall) -> CallStatus | LinkError:
         try:
             return await link.status(placed)
         except LinkError as error:
             log.warning("call %s: status cannot be read: %s", placed.request, error)
-            return None
+            return error
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but not longer than the call is wanted."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from audio.events import CallDialling, CallEnded, CallLive, CallRinging
-from device.calls.link import CallState, CallStatus, Cause
+from device.calls.link import CallState, CallStatus, Cause, LinkError, LinkRefused
 
 CallEvent = CallDialling | CallRinging | CallLive | CallEnded
 
@@ -27,10 +27,15 @@ class Patience:
     """How long each step may take, in seconds."""
 
     poll: float = 1.0
+    """Between two looks at a call that nobody has answered yet."""
+    poll_live: float = 4.0
+    """Between two looks at a call under way: vendors lock out who asks too often."""
+    cool_down: float = 30.0
+    """After a vendor said "too many requests"."""
     ring: float = 60.0
     """From the answer to the request until somebody answers the call."""
     longest: float = 600.0
-    blind: float = 30.0
+    blind: float = 90.0
     """How long a call is kept in mind although its status cannot be read."""
     find: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     """Waits before each look for an uncertain call; a call may appear late."""
@@ -45,6 +50,7 @@ class Watch:
         self._patience = patience
         self._since = self._seen = now
         self._state = CallState.DIALLING
+        self._locked_out = False
 
     @property
     def live(self) -> bool:
@@ -54,8 +60,10 @@ class Watch:
         """A short call may be answered and over between two looks."""
         return self.live or cause is Cause.COMPLETED
 
-    def saw(self, status: CallStatus | None, now: float, call: str) -> list[CallEvent]:
-        if status is None:
+    def saw(self, status: CallStatus | LinkError, now: float, call: str) -> list[CallEvent]:
+        """What one look gave: a status, or the error instead of it."""
+        self._locked_out = isinstance(status, LinkRefused) and status.status == 429
+        if isinstance(status, LinkError):
             return []
         self._seen = now
         before = self._state
@@ -74,6 +82,12 @@ class Watch:
         if now - self._since < limit:
             return None
         return Cause.COMPLETED if self.live else Cause.NO_ANSWER
+
+    def pause(self) -> float:
+        """How long to wait before the next look."""
+        if self._locked_out:
+            return self._patience.cool_down
+        return self._patience.poll_live if self.live else self._patience.poll
 
     def blind(self, now: float) -> bool:
         return now - self._seen >= self._patience.blind

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import datetime
 
 from device.config import Config
 from device.dialog.dialog import Dialog, Runner
 from device.dialog.forms import Form, Forms, Slot
 from device.dialog.settings import Callee, DialogSettings
-from device.dialog.times import Hours
 from device.functions.contract import Origin
 from device.functions.registry import FunctionSpec, Registry
 from device.functions.schema import SlotSpec
-from device.settings import WEEKDAYS, open_span
 
 
 def build_dialog(
@@ -51,19 +49,10 @@ def dialog_settings(config: Config) -> DialogSettings:
         language=config.dialog.language,
         sentences=(extensions,) if extensions is not None and extensions.is_dir() else (),
         callees=tuple(Callee(name, emergency=entry.emergency) for name, entry in config.destinations.items()),
-        hours=_opening_hours(config),
+        hours=config.book.open_on,
         min_confidence=config.dialog.min_confidence,
         context_seconds=config.dialog.context_s,
     )
-
-
-def _opening_hours(config: Config) -> Callable[[date], Hours]:
-    by_weekday = [tuple(open_span(span) for span in config.book.hours.get(day, ())) for day in WEEKDAYS]
-
-    def hours(day: date) -> Hours:
-        return by_weekday[day.weekday()]
-
-    return hours
 
 
 def _slot(spec: SlotSpec) -> Slot:
