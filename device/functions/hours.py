@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
 
 _STRICT: dict[str, Any] = {"extra": "forbid"}
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*-\s*(?:([01]\d|2[0-3]):([0-5]\d)|(24:00))", re.ASCII)
@@ -14,6 +16,8 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _DAY_MINUTES = 24 * 60
 _DEFAULT = "09:00-22:00"
 
+DayHours = Annotated[str, AfterValidator(lambda text: text if read_spans(text) else "")]
+"""Checked where it comes from outside."""
 Span = tuple[int, int]
 """From and to, in minutes after midnight by the clock on the wall."""
 
@@ -24,13 +28,13 @@ class HoursSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    monday: str = _DEFAULT
-    tuesday: str = _DEFAULT
-    wednesday: str = _DEFAULT
-    thursday: str = _DEFAULT
-    friday: str = _DEFAULT
-    saturday: str = _DEFAULT
-    sunday: str = _DEFAULT
+    monday: DayHours = _DEFAULT
+    tuesday: DayHours = _DEFAULT
+    wednesday: DayHours = _DEFAULT
+    thursday: DayHours = _DEFAULT
+    friday: DayHours = _DEFAULT
+    saturday: DayHours = _DEFAULT
+    sunday: DayHours = _DEFAULT
 
     def spans(self, day: date) -> tuple[Span, ...]:
         return read_spans(getattr(self, _WEEKDAYS[day.weekday()]))
@@ -42,11 +46,11 @@ class BookSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    slot_minutes: int = 30
+    slot_minutes: Annotated[int, Field(ge=5, le=_DAY_MINUTES)] = 30
     """Length of an appointment; they begin at opening time and every so many minutes after it."""
-    capacity: int = 1
+    capacity: Annotated[int, Field(ge=1, le=1000)] = 1
     """So many appointments at the same time."""
-    max_days_ahead: int = 90
+    max_days_ahead: Annotated[int, Field(ge=0, le=3660)] = 90
     """Nothing further ahead is booked."""
     hours: HoursSettings = field(default_factory=HoursSettings)
     """Opening hours."""
