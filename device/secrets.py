@@ -46,7 +46,12 @@ def _credentials(folder: str) -> dict[str, str]:
     """systemd lays each credential as a file; a directory that is empty or missing means none."""
     if not folder or not Path(folder).is_dir():
         return {}
-    files = {file.name.upper().split(".")[-1]: file for file in Path(folder).iterdir() if file.is_file()}
+    # A directory that was loaded as a whole puts its own name before each file's.
+    files = {
+        file.name.upper().split(".")[-1].removeprefix("CREDENTIALS_"): file
+        for file in Path(folder).iterdir()
+        if file.is_file()
+    }
     return {name: files[name].read_text().strip() for name in NAMES if name in files}
 
 

@@ -89,7 +89,7 @@ def test_secrets_come_from_credentials_then_the_environment_then_a_file(tmp_path
     (tmp_path / ".env").write_text("export VAPI_API_KEY='from-file'\nTWILIO_AUTH_TOKEN=token\nOTHER=x\n")
     credentials = tmp_path / "credentials"
     credentials.mkdir()
-    (credentials / "vapi_api_key").write_text("from-credential\n")
+    (credentials / "credentials_vapi_api_key").write_text("from-credential\n")
     environ = {"VAPI_API_KEY": "from-environment", "TWILIO_NUMBER": "", "CREDENTIALS_DIRECTORY": str(credentials)}
     secrets = Secrets(environ, tmp_path / ".env")
     assert secrets.get("VAPI_API_KEY") == "from-credential"
