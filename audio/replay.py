@@ -48,9 +48,11 @@ class Recording:
     def __init__(self, pcm: Pcm) -> None:
         self._pcm = np.concatenate([pcm, silence(-len(pcm) % FRAME)])
 
+    def __len__(self) -> int:
+        return len(self._pcm)
+
     def frame(self, now: Samples, state: Turn) -> Pcm | None:
-        start = now
-        return self._pcm[start : start + FRAME] if start < len(self._pcm) else None
+        return self._pcm[now : now + FRAME] if now < len(self._pcm) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Replay:
     """After the last word: how long to wait for the loop to come to rest."""
     pace: Callable[[Samples], Awaitable[None]] | None = None
     """Awaited before every frame: real time."""
+    button: Callable[[Samples], Event | None] | None = None
+    """What a button does at that moment."""
     echo: Callable[[Pcm], Pcm] | None = None
     """What of a far frame the microphone hears."""
 
@@ -143,6 +147,8 @@ class Replay:
             near = np.clip(near.astype(np.int32) + self.echo(far), -32768, 32767).astype(np.int16)
         conversation.feed(near, far)
         computer.charge(now, self.costs.frame(time.perf_counter() - clock))
+        if self.button is not None and (press := self.button(now)) is not None:
+            conversation.receive(press)
         for event in [*computer.events(conversation.now), *await self.app.tick(conversation.now)]:
             conversation.receive(event)
         output = conversation.take()

@@ -28,6 +28,7 @@ from audio.frames import TurnId
 from device.calls.escalation import Escalation
 from device.calls.link import Destination
 from device.calls.outcome import Outcome
+from device.calls.policy import CallRefusal, find_destination
 from device.dialog.dialog import Dialog
 from device.dialog.reply import ClearAlert, PlaceCall, Reply
 from device.functions.contract import FunctionError, StoreFailed
@@ -117,11 +118,19 @@ class Appliance:
     # -- calls ----------------------------------------------------------------------------------------------------
     async def place(self, wanted: PlaceCall) -> NoticeDecided:
         """Place the call and stay with it to its end; its progress goes to the escalation's `notify`."""
-        destination = self._destinations.get(wanted.destination)
-        if destination is None:
-            return self._tell("call", f"I don't know how to reach {wanted.destination}.")
-        outcome = await self._escalation.place(destination, wanted.reason)
-        return self._told(outcome)
+        try:
+            destination = self.destination(wanted.destination)
+        except CallRefusal as refusal:
+            return self._tell("call", refusal.sentence)
+        return self._told(await self.escalate(destination, wanted.reason))
+
+    def destination(self, name: str) -> Destination:
+        """By the name people say; raises `CallRefusal`."""
+        return find_destination(list(self._destinations.values()), name)
+
+    async def escalate(self, destination: Destination, reason: str) -> Outcome:
+        """One attempt; returns when its outcome is known and recorded."""
+        return await self._escalation.place(destination, reason)
 
     async def resume_calls(self) -> list[NoticeDecided]:
         """After a restart of the app: what became of calls that were under way."""

@@ -75,7 +75,7 @@ class Config(BaseSettings):
         if name:
             try:
                 ZoneInfo(name)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            except (ZoneInfoNotFoundError, ValueError) as error:
                 raise ValueError(f"{name!r} is no time zone; they look like Europe/Vienna") from error
         return name
 
@@ -97,7 +97,7 @@ class Config(BaseSettings):
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone) if self.timezone else _system_zone()
+        return ZoneInfo(self.timezone or _system_zone())
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -156,27 +156,21 @@ def _keys_beside(where: tuple[int | str, ...]) -> list[str]:
     """The keys that exist where an unknown one was found."""
     group: Any = Config
     for step in where[:-1]:
-        # Only the destinations have free names.
-        group = _settings(group).get(str(step), part.DestinationSection)
-    return list(_settings(group))
-
-
-def _settings(group: Any) -> dict[str, Any]:
-    """The settings of a section with their types."""
+        if isinstance(group, type) and issubclass(group, BaseModel) and step in group.model_fields:
+            group = group.model_fields[str(step)].annotation
+        elif is_dataclass(group):
+            group = get_type_hints(group)[str(step)]
+        else:
+            group = part.DestinationSection
     if isinstance(group, type) and issubclass(group, BaseModel):
-        return {name: info.annotation for name, info in group.model_fields.items()}
-    if is_dataclass(group):
-        kinds = get_type_hints(group)
-        return {setting.name: kinds[setting.name] for setting in fields(group)}
-    return {}
+        return list(group.model_fields)
+    return [key.name for key in fields(group)] if is_dataclass(group) else []
 
 
-def _system_zone() -> ZoneInfo:
-    """The system's zone; UTC where it has none with a name."""
-    target = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
-    for name in (os.environ.get("TZ", "").lstrip(":"), target):
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
+def _system_zone() -> str:
+    """The system's zone by name; UTC where it has none."""
+    if name := os.environ.get("TZ", "").lstrip(":"):
+        return name
+    target = Path("/etc/localtime").resolve()
+    name = str(target).partition("zoneinfo/")[2]
+    return name or "UTC"

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from audio.commands import Abandon, Answer
 from audio.events import (
@@ -24,7 +24,7 @@ from audio.events import (
 )
 from audio.turn import Microphone
 from audio.wire import EarsConfig, Heartbeat, Message, StopEars
-from device.appliance import Appliance
+from device.app import House, ears_config
 from device.bridge import EarsProcess
 from device.button import Key, TalkKey, TerminalKeys
 from device.config import Config
@@ -48,27 +48,19 @@ _STATUS = {
 }
 
 
-class Epochs(Protocol):
-    """Counts the starts of the ears over all restarts of the app."""
-
-    def next_epoch(self) -> int: ...
-
-
 class Live:
-    """The running appliance."""
+    """The running appliance; `call_changed` may be called only while `run` runs."""
+
+    _house: House
 
     def __init__(
         self,
         config: Config,
-        appliance: Appliance,
-        epochs: Epochs,
         view: View,
         record: Record | None,
         notifier: Notifier,
     ) -> None:
         self._config = config
-        self._appliance = appliance
-        self._epochs = epochs
         self._view = view
         self._record = record
         self._notifier = notifier
@@ -81,8 +73,9 @@ class Live:
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life -----------------------------------------------------------------------------------------------------
-    async def run(self) -> int:
+    async def run(self, house: House) -> int:
         """Until SIGINT, SIGTERM or ears that never come up; returns the exit status."""
+        self._house = house
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
@@ -129,24 +122,12 @@ class Live:
         await ears.stop()
 
     def _ears_config(self) -> EarsConfig:
-        config = self._config
         try:
-            self._epoch = max(self._epoch + 1, self._epochs.next_epoch())
+            self._epoch = max(self._epoch + 1, self._house.store.next_epoch())
         except StoreFailed as failure:
             self._epoch += 1
             log.error("the epoch cannot be kept: %s", failure.code)
-        return EarsConfig(
-            epoch=self._epoch,
-            loop=config.loop,
-            input=config.audio.input,
-            output=config.audio.output,
-            wake_engine=config.wake.engine,
-            wake_words=config.wake.words,
-            wake_threshold=config.wake.threshold,
-            stt_engine=config.stt.engine,
-            tts_engine=config.tts.engine,
-            tts_speed=config.tts.speed,
-        )
+        return ears_config(self._config, self._epoch)
 
     # -- what the ears say ----------------------------------------------------------------------------------------
     def _take(self, ears: EarsProcess, message: Message) -> None:
@@ -174,7 +155,7 @@ class Live:
             case MicrophoneLost():
                 if self._microphone is not Microphone.MUTED:
                     self._heard_of(Microphone.LOST)
-        for follow in self._appliance.observe(event):
+        for follow in self._house.appliance.observe(event):
             ears.send(follow)
 
     def _heard_of(self, microphone: Microphone) -> None:
@@ -185,11 +166,11 @@ class Live:
         if self._microphone is Microphone.MUTED:
             ears.send(MuteRequested(muted=True))
         self._notifier.status(_STATUS[self._microphone])
-        for event in self._appliance.seed():
+        for event in self._house.appliance.seed():
             ears.send(event)
 
     async def _answer(self, ears: EarsProcess, command: Answer) -> None:
-        events, call = await self._appliance.answer(command)
+        events, call = await self._house.appliance.answer(command)
         for event in events:
             ears.send(event)  # To the ears that asked: newer ones know nothing of the turn, they are seeded.
         if call is not None:
@@ -203,14 +184,14 @@ class Live:
 
     def call_changed(self, event: Event) -> None:
         """The escalation's `notify`."""
-        self._appliance.call_changed(event)
+        self._house.appliance.call_changed(event)
         self.send(event)
 
     async def _place(self, call: PlaceCall) -> None:
-        self._tell(await self._appliance.place(call))
+        self._tell(await self._house.appliance.place(call))
 
     async def _resume_calls(self) -> None:
-        for notice in await self._appliance.resume_calls():
+        for notice in await self._house.appliance.resume_calls():
             self._tell(notice)
 
     def _tell(self, notice: NoticeDecided) -> None:
@@ -218,7 +199,7 @@ class Live:
 
     async def _tick(self) -> None:
         while True:
-            for event in self._appliance.due():
+            for event in self._house.appliance.due():
                 self.send(event)
             await asyncio.sleep(_TICK_S)
 
@@ -250,7 +231,7 @@ class Live:
             case "say" if isinstance(request.get("text"), str):
                 self.send(NoticeDecided(reply="say", text=request["text"]))
             case "call" if isinstance(request.get("destination"), str):
-                notice = await self._appliance.place(PlaceCall(request["destination"], "asked-for"))
+                notice = await self._house.appliance.place(PlaceCall(request["destination"], "asked-for"))
                 self._tell(notice)
                 return {"outcome": notice.text}
             case "status":

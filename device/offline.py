@@ -11,6 +11,7 @@ from audio.events import Event
 from audio.frames import RATE, Samples, ms
 from device.appliance import Appliance
 from device.calls.watch import CallEvent, Clock
+from device.view import View
 
 _LOOK_EVERY = ms(250)
 
@@ -48,8 +49,9 @@ class OfflineClock:
 class OfflineApp:
     """`audio.replay.Timed`: effects are awaited while the sample clock stands still and delivered after their time."""
 
-    def __init__(self, clock: OfflineClock) -> None:
+    def __init__(self, clock: OfflineClock, view: View | None = None) -> None:
         self._clock = clock
+        self._view = view
         self._appliance: Appliance | None = None
         self._later: list[tuple[Samples, Event]] = []
         self._pending: list[Event] = []
@@ -90,4 +92,6 @@ class OfflineApp:
 
     def observe(self, event: Event) -> None:
         assert self._appliance is not None
+        if self._view is not None:
+            self._view.show(event)
         self._pending += self._appliance.observe(event)

@@ -43,16 +43,18 @@ class Secrets:
 
 
 def _credentials(folder: str) -> dict[str, str]:
-    """systemd lays each credential as a file; a directory that is empty or missing means none."""
+    """systemd lays each credential as a file; a directory that is empty or missing means none.
+
+    A file of a loaded directory is named after both: `LoadCredential=credentials:DIR` makes `credentials_vapi_api_key`.
+    """
     if not folder or not Path(folder).is_dir():
         return {}
-    # A directory that was loaded as a whole puts its own name before each file's.
-    files = {
-        file.name.upper().split(".")[-1].removeprefix("CREDENTIALS_"): file
-        for file in Path(folder).iterdir()
-        if file.is_file()
-    }
-    return {name: files[name].read_text().strip() for name in NAMES if name in files}
+    found = {}
+    for file in sorted(Path(folder).iterdir()):
+        name = file.name.upper().removeprefix("CREDENTIALS_")
+        if name in NAMES and file.is_file():
+            found[name] = file.read_text().strip()
+    return found
 
 
 def _env_file(path: Path) -> dict[str, str]:

@@ -1,0 +1,167 @@
+"""What the commands do; `device/cli.py` owns their arguments. Each returns an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from audio.frames import RATE
+from audio.resample import resample
+from audio.wav import read_wav, write_wav
+from device import session
+from device.app import build
+from device.calls.link import Destination
+from device.config import Config
+from device.control import ControlError, send
+from device.describe import describe
+from device.dialog.reply import PlaceCall
+from device.live import Live
+from device.record import Record
+from device.secrets import Secrets
+from device.view import view_for
+from device.watchdog import Notifier
+
+CONTROL = "control"
+
+
+def run(_: argparse.Namespace, config: Config) -> int:
+    """Be the appliance: listen for the wake word (or the space bar in a terminal), answer, act; until Ctrl-C.
+
+    Keys in a terminal: space begins and ends talking, m closes and opens the microphone, q quits.
+    """
+    return asyncio.run(_run(config))
+
+
+async def _run(config: Config) -> int:
+    notifier = Notifier.from_env()
+    with view_for(sys.stdout) as view:
+        live = Live(config, view, _record(config), notifier)
+        house = build(config, Secrets(), call_changed=live.call_changed)
+        try:
+            return await live.run(house)
+        finally:
+            await house.close()
+            notifier.close()
+
+
+def _record(config: Config) -> Record | None:
+    if not config.record.enabled:
+        return None
+    return Record(
+        config.paths.state_dir / "record",
+        record_text=config.privacy.record_text,
+        max_bytes=config.record.max_bytes,
+        files=config.record.files,
+    )
+
+
+def replay(arguments: argparse.Namespace, config: Config) -> int:
+    """Play a recording through the whole loop - wake word, recognizer, dialog, functions, voice - and print what was
+    heard and said. Bookings go to a book of its own, which is thrown away."""
+    pcm = read_wav(arguments.recording)
+    source = session.pushed(pcm) if arguments.press else session.recorded(pcm)
+    with tempfile.TemporaryDirectory() as folder, view_for(sys.stdout) as view:
+        result = asyncio.run(
+            session.play(
+                config,
+                source,
+                database=Path(folder) / "replay.db",
+                start=datetime.now(config.zone),
+                view=view,
+                slowdown=arguments.slowdown,
+                realtime=arguments.realtime,
+            )
+        )
+    if arguments.out:
+        write_wav(arguments.out, result.trace.far)
+    if arguments.timeline:
+        session.draw_timeline(result, arguments.timeline, arguments.recording.name)
+    return 0
+
+
+def demo(arguments: argparse.Namespace, config: Config) -> int:
+    """A scripted visit by two synthetic voices, heard and answered for real: the time, a booking, a question back, a
+    timer. Leaves reply.wav, visit.wav and timeline.svg."""
+    from device.demo import run_demo
+
+    return asyncio.run(run_demo(config, arguments.out, call=arguments.call))
+
+
+def ask(arguments: argparse.Namespace, config: Config) -> int:
+    """The same dialog and functions in text, on the real book. Every argument is one turn of one conversation."""
+    return asyncio.run(_ask(arguments.text, config))
+
+
+async def _ask(texts: list[str], config: Config) -> int:
+    with view_for(sys.stdout) as view:
+        house = build(config, Secrets())
+        name = uuid.uuid4().hex[:8]
+        try:
+            for number, text in enumerate(texts, start=1):
+                view.heard(text)
+                reply = await house.dialog.answer(text, None, name, f"ask-{name}-{number}", origin="text")
+                if reply.text:
+                    view.said(reply.text)
+                for effect in reply.effects:
+                    if isinstance(effect, PlaceCall):
+                        view.said((await house.appliance.place(effect)).text)
+        finally:
+            await house.close()
+    return 0
+
+
+def say(arguments: argparse.Namespace, config: Config) -> int:
+    """Speak a text: through the running appliance, or into a file with --out."""
+    if arguments.out is None:
+        send(config.paths.runtime_dir / CONTROL, {"do": "say", "text": arguments.text})
+        return 0
+    from audio.assembly import synthesizer
+
+    voice = synthesizer(config.tts.engine, config.tts.speed)
+    voice.load()
+    clauses = [resample(clause.pcm, voice.rate, RATE) for clause in voice.synthesize(arguments.text)]
+    if not clauses:
+        raise ControlError("nothing-to-say", "there are no words in that text")
+    import numpy as np
+
+    write_wav(arguments.out, np.concatenate(clauses))
+    return 0
+
+
+def control(arguments: argparse.Namespace, config: Config) -> int:
+    """Ask the running appliance."""
+    state: Mapping[str, object] = send(config.paths.runtime_dir / CONTROL, {"do": arguments.do})
+    if arguments.do == "status":
+        print("\n".join(f"{name}: {value}" for name, value in state.items()))
+    return 0
+
+
+def call(arguments: argparse.Namespace, config: Config) -> int:
+    """Place a call to a destination of the configuration; stay until it is over, print and record the outcome."""
+    return asyncio.run(_call(arguments.destination, arguments.via, config))
+
+
+async def _call(name: str, via: str | None, config: Config) -> int:
+    with view_for(sys.stdout) as view:
+        house = build(config, Secrets(), call_changed=view.show)
+        try:
+            wanted = house.appliance.destination(name)
+            if via is not None:
+                wanted = Destination(wanted.name, via, wanted.address, wanted.emergency)
+            outcome = await house.appliance.escalate(wanted, "asked-for")
+            view.note(f"{outcome.code}: {outcome.sentence}")
+            return 0 if outcome.answered else 1
+        finally:
+            await house.close()
+
+
+def show_config(_: argparse.Namespace, config: Config) -> int:
+    """Print the settings in force as TOML, each with what it means."""
+    print(describe(config, Secrets()))
+    return 0
