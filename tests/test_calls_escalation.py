@@ -17,6 +17,7 @@ from device.calls.link import (
     Cause,
     Destination,
     LinkError,
+    LinkRefused,
     LinkUncertain,
     PlacedCall,
 )
@@ -170,10 +171,16 @@ def test_a_call_that_cannot_be_ended_is_said_to_go_on() -> None:
 def test_a_moment_without_status_is_borne_and_a_long_one_told() -> None:
     house = House(ScriptedLink(RINGING, BLIND, BLIND, BLIND, LIVE, OVER))
     assert play(house).code == "call-completed"
-    house = House(ScriptedLink(RINGING, BLIND))
+    house = House(ScriptedLink(LIVE, BLIND))
     outcome = play(house)
-    assert (outcome.code, outcome.cause) == ("call-out-of-sight", Cause.UNKNOWN)
-    assert 30 <= house.hours.elapsed <= 35
+    assert (outcome.code, outcome.cause, outcome.detail) == ("call-out-of-sight", Cause.UNKNOWN, "no answer")
+    assert 90 <= house.hours.elapsed <= 95
+
+
+def test_a_vendor_is_not_asked_too_often() -> None:
+    house = House(ScriptedLink(RINGING, LIVE, LinkRefused("too many", 429), LIVE, OVER))
+    assert play(house).code == "call-completed"
+    assert [wait for wait in house.hours.waited if wait] == [1, 4, 30, 4]
 
 
 def test_an_uncertain_call_is_looked_for_with_growing_waits_and_never_placed_again() -> None:

@@ -186,10 +186,9 @@ class Escalation:
             if end is not None:
                 return await self._end(link, placed, destination, end, watch)
             if watch.blind(now):
-                code = "call-out-of-sight"
-                return outcomes.ended(
-                    placed.request, destination, Cause.UNKNOWN, answered=watch.live, detail="", code=code
-                )
+                seen, code = watch.live, "call-out-of-sight"
+                why = str(status)
+                return outcomes.ended(placed.request, destination, Cause.UNKNOWN, answered=seen, detail=why, code=code)
             await self._wait(watch.pause())
 
     async def _end(
@@ -215,7 +214,7 @@ class Escalation:
         try:
             return await link.status(placed)
         except LinkError as error:
-            log.warning("call %s: status cannot be read: %s", placed.request, error)
+            log.debug("call %s: status cannot be read: %s", placed.request, error)
             return error
 
     async def _wait(self, seconds: float) -> None:
