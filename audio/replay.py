@@ -21,12 +21,12 @@ from audio.workers import Job
 class Timed(Protocol):
     """What the app does offline. Its effects are awaited while the sample clock stands still."""
 
-    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[tuple[Samples, Event]]:
-        """Carry out a command at `at`; returns the events that follow, each with the delay after which it is known."""
+    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[Event]:
+        """Carry out a command at `at`; returns the events that follow, known after the time it took."""
         ...
 
     async def tick(self, at: Samples) -> Sequence[Event]:
-        """What is due by the clock (timers)."""
+        """What has become known by `at` beside the answers: timers, calls."""
         ...
 
     def observe(self, event: Event) -> None:
@@ -168,8 +168,8 @@ class Replay:
         results = await self.app.perform(command, now)
         cost = self.costs.app(time.perf_counter() - clock)
         computer.charge(now, cost)
-        for delay, event in results:
-            computer.schedule(Samples(now + cost + delay), event)
+        for event in results:
+            computer.schedule(Samples(now + cost), event)
 
     def _at_rest(self, computer: VirtualComputer, over: Samples) -> bool:
         now = self.conversation.now

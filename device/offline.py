@@ -11,6 +11,7 @@ from audio.events import Event
 from audio.frames import RATE, Samples, ms
 from device.appliance import Appliance
 from device.calls.watch import CallEvent, Clock
+from device.dialog.reply import PlaceCall
 from device.view import View
 
 _LOOK_EVERY = ms(250)
@@ -28,6 +29,11 @@ class OfflineClock:
         """The recording has come to `at`; what was waited for is over."""
         self._at = at
         self._waited = 0.0
+
+    @property
+    def at(self) -> Samples:
+        """Where the recording is."""
+        return self._at
 
     @property
     def waited(self) -> Samples:
@@ -53,8 +59,8 @@ class OfflineApp:
         self._clock = clock
         self._view = view
         self._appliance: Appliance | None = None
+        self._wanted: list[PlaceCall] = []
         self._later: list[tuple[Samples, Event]] = []
-        self._pending: list[Event] = []
         self._look_at = Samples(0)
 
     def attach(self, appliance: Appliance) -> None:
@@ -64,34 +70,38 @@ class OfflineApp:
         """The escalation's `notify`."""
         assert self._appliance is not None
         self._appliance.call_changed(event)
-        self._later.append((self._clock.waited, event))
+        self._after_waiting(event)
 
-    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[tuple[Samples, Event]]:
-        """The answer at once; a call's progress and outcome when they come."""
+    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[Event]:
+        """The answer; a call that is wanted is placed at the next tick, as live it is placed beside the loop."""
         assert self._appliance is not None
         if isinstance(command, Abandon):
             return ()
         self._clock.set(at)
-        self._later = []
         events, call = await self._appliance.answer(command)
-        results: list[tuple[Samples, Event]] = [(Samples(0), event) for event in events]
         if call is not None:
-            notice = await self._appliance.place(call)
-            results += [*self._later, (self._clock.waited, notice)]
-        self._clock.set(at)
-        return results
+            self._wanted.append(call)
+        return events
 
     async def tick(self, at: Samples) -> Sequence[Event]:
+        """What has become known by now: timers, and how calls go on."""
         assert self._appliance is not None
-        events, self._pending = self._pending, []
+        self._clock.set(at)
+        while self._wanted:
+            self._after_waiting(await self._appliance.place(self._wanted.pop(0)))
+            self._clock.set(at)
         if at >= self._look_at:
             self._look_at = Samples(at + _LOOK_EVERY)
-            self._clock.set(at)
-            events += self._appliance.due()
-        return events
+            self._later += [(at, event) for event in self._appliance.due()]
+        due = [event for when, event in self._later if when <= at]
+        self._later = [(when, event) for when, event in self._later if when > at]
+        return due
 
     def observe(self, event: Event) -> None:
         assert self._appliance is not None
         if self._view is not None:
             self._view.show(event)
-        self._pending += self._appliance.observe(event)
+        self._later += [(self._clock.at, follow) for follow in self._appliance.observe(event)]
+
+    def _after_waiting(self, event: Event) -> None:
+        self._later.append((Samples(self._clock.at + self._clock.waited), event))

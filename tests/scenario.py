@@ -31,7 +31,7 @@ class CannedApp:
     abandoned: list[int] = field(default_factory=list)
     seen: list[Event] = field(default_factory=list)
 
-    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[tuple[Samples, Event]]:
+    async def perform(self, command: Answer | Abandon, at: Samples) -> Sequence[Event]:
         if isinstance(command, Abandon):
             self.abandoned.append(command.turn)
             return ()
@@ -47,7 +47,7 @@ class CannedApp:
                 follow_up=answer.follow_up,
                 interruptible=answer.interruptible,
             )
-        return ((Samples(0), answer),)
+        return (answer,)
 
     async def tick(self, at: Samples) -> Sequence[Event]:
         due = [when for when in self.at if ms(when) <= at]

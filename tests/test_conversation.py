@@ -172,7 +172,7 @@ def test_a_notice_waits_for_the_turn_and_an_alert_rings_until_it_is_answered() -
         async def perform(self, command, at):  # type: ignore[no-untyped-def]
             results = await super().perform(command, at)
             if getattr(command, "text", "") == "stop":
-                return ((0, fact.AlertCleared(alert="t1")), *results)
+                return (fact.AlertCleared(alert="t1"), *results)
             return results
 
     app = Clearing(app.answers, app.at)
