@@ -33,6 +33,11 @@ class Timed(Protocol):
         """Every event of the loop, as it happens."""
         ...
 
+    @property
+    def busy(self) -> bool:
+        """Something is under way that will be heard of (a call; not a timer that runs for hours)."""
+        ...
+
 
 class Source(Protocol):
     """What the microphone hears."""
@@ -175,4 +180,5 @@ class Replay:
         now = self.conversation.now
         if now - over >= ms(self.patience_ms):
             return True
-        return self.conversation.state is Turn.IDLE and not computer.busy and now - over >= RATE
+        quiet = self.conversation.state is Turn.IDLE and not computer.busy and not self.app.busy
+        return quiet and now - over >= RATE

@@ -20,10 +20,8 @@ from device.functions.context import Context, FunctionStore
 from device.functions.contract import FunctionCall, Origin
 from device.functions.registry import Registry
 from device.functions.runner import Runner
-from device.functions.sqlite_store import SqliteStore
+from device.functions.sqlite_store import NAME, SqliteStore
 from device.secrets import Secrets
-
-DATABASE = "wakeline.db"
 
 
 def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
@@ -83,7 +81,7 @@ def build(
 
     extensions = config.paths.extensions
     registry = Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
-    store = SqliteStore(database or config.paths.state_dir / DATABASE)
+    store = SqliteStore(database or config.paths.state_dir / NAME)
 
     def context(call: FunctionCall, transactional: FunctionStore) -> Context:
         return Context(transactional, call.id, call.session, call.origin, now, zone, config.book)

@@ -103,5 +103,9 @@ class OfflineApp:
             self._view.show(event)
         self._later += [(self._clock.at, follow) for follow in self._appliance.observe(event)]
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._wanted or self._later)
+
     def _after_waiting(self, event: Event) -> None:
         self._later.append((Samples(self._clock.at + self._clock.waited), event))

@@ -56,6 +56,10 @@ class CannedApp:
     def observe(self, event: Event) -> None:
         self.seen.append(event)
 
+    @property
+    def busy(self) -> bool:
+        return False
+
 
 def open_reply(text: str, *, interruptible: bool = True) -> ReplyDecided:
     """A canned answer that keeps the conversation open."""
