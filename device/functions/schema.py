@@ -208,6 +208,12 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _sound_text(value: Any) -> Any:
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is no text: the store could not keep it
+    return value
+
+
 _DATE = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _TIME = {"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}
 
@@ -219,6 +225,8 @@ def _checked(hint: Any, kind: Kind) -> Any:
         return Annotated[hint, BeforeValidator(_read_time), WithJsonSchema(_TIME)]
     if kind in ("integer", "number"):
         return Annotated[hint, BeforeValidator(_no_bool)]
+    if kind == "text":
+        return Annotated[hint, BeforeValidator(_sound_text)]
     return hint
 
 

@@ -39,6 +39,7 @@ class SqliteStore:
         """Open, create or migrate; `wait_s` is how long another writer is waited for."""
         self.path = path
         self._wait_s = wait_s
+        self._closed = False
         self._writing = threading.Lock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_READERS)
         try:
@@ -133,6 +134,7 @@ class SqliteStore:
     def close(self) -> None:
         """Nothing may use the store any more."""
         with self._writing:
+            self._closed = True
             while not self._readers.empty():
                 self._readers.get_nowait().close()
             self._writer.close()
@@ -142,6 +144,8 @@ class SqliteStore:
         return sqlite3.connect(self.path, timeout=self._wait_s, isolation_level=None, check_same_thread=False)
 
     def _reader(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreFailed(f"{self.path} is closed")
         with contextlib.suppress(queue.Empty):
             return self._readers.get_nowait()
         connection = self._connect()
@@ -152,6 +156,9 @@ class SqliteStore:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if self._closed:
+                connection.close()
+                return
             self._readers.put_nowait(connection)
         except (sqlite3.Error, queue.Full):
             connection.close()
