@@ -75,12 +75,23 @@ def test_budgets(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 50, f"{node.name} is too long"
 
 
-def test_no_test_sleeps() -> None:
+def test_no_test_sleeps_to_wait_for_a_state() -> None:
+    """Yielding to the loop (`sleep(0)`) is no sleep; looking again until a deadline has one place, `wait_until`."""
     for path in sources("tests"):
-        for node in ast.walk(parse(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep":
-                owner = node.func.value
-                assert not (isinstance(owner, ast.Name) and owner.id in ("time", "asyncio")), f"{path}:{node.lineno}"
+        tree = parse(path)
+        looking = {
+            id(node)
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef) and function.name == "wait_until"
+            for node in ast.walk(function)
+        }
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sleep"):
+                continue
+            owner = node.func.value
+            yields = [getattr(argument, "value", None) for argument in node.args] == [0]
+            if isinstance(owner, ast.Name) and owner.id in ("time", "asyncio") and not yields:
+                assert id(node) in looking, f"{path}:{node.lineno}"
 
 
 def test_our_models_package_is_the_one_imported() -> None:
