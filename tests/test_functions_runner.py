@@ -127,7 +127,7 @@ def test_the_same_id_in_flight_waits_for_the_one_result(store: SqliteStore) -> N
 def test_a_cancelled_caller_does_not_stop_an_effect(store: SqliteStore) -> None:
     async def script(runner: Runner) -> None:
         waiting = asyncio.ensure_future(runner.run(call("a", "keep")))
-        await asyncio.sleep(0)
+        await asyncio.wait([waiting], timeout=0)  # it has begun
         waiting.cancel()
         await runner.drain()
 

@@ -14,7 +14,7 @@ from device.functions.hours import moment
 from device.functions.registry import function
 from device.functions.schema import Slot
 from device.functions.store import Appointment, Reading
-from device.functions.wording import clock_time, full_date, listed, near_date, short_times
+from device.functions.wording import clock_time, full_date, listed, near_date, on_day, short_times
 
 _OFFERS = 3
 _SPOKEN_OFFERS = 2
@@ -87,7 +87,7 @@ def _why_not(ctx: Context, store: Reading, day: dt.date, at: dt.time) -> Refused
         return Refused("too-far-ahead", f"I can only book {ctx.book.max_days_ahead} days ahead.")
     offers = _offers(ctx, store, day, at)
     if not ctx.book.open_on(day):
-        return _refused("closed", f"We are closed on {near_date(day, now.date())}.", offers, day)
+        return _refused("closed", f"We are closed {on_day(day, now.date())}.", offers, day)
     if at not in ctx.book.starts_on(day):
         inside = any(first <= at < last for first, last in ctx.book.open_on(day))
         why = f"There is no appointment at {clock_time(at)}." if inside else f"We are closed at {clock_time(at)}."

@@ -42,6 +42,12 @@ def near_date(day: date, today: date) -> str:
     return {0: "today", 1: "tomorrow"}.get(ahead, full_date(day))
 
 
+def on_day(day: date, today: date) -> str:
+    """today, tomorrow, "on" the full date."""
+    near = near_date(day, today)
+    return near if near in ("today", "tomorrow") else f"on {near}"
+
+
 def duration(seconds: int) -> str:
     """1 hour, 10 minutes and 5 seconds."""
     hours, rest = divmod(seconds, 3600)
