@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from audio.wire import EarsConfig
@@ -22,6 +22,10 @@ from device.functions.registry import Registry
 from device.functions.runner import Runner
 from device.functions.sqlite_store import NAME, SqliteStore
 from device.secrets import Secrets
+
+
+KEPT_DAYS = 30
+"""Function calls, heard results and ended calls are forgotten after so long; the book is not."""
 
 
 def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
@@ -82,6 +86,7 @@ def build(
     extensions = config.paths.extensions
     registry = Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
     store = SqliteStore(database or config.paths.state_dir / NAME)
+    store.prune(now() - timedelta(days=KEPT_DAYS))
 
     def context(call: FunctionCall, transactional: FunctionStore) -> Context:
         return Context(transactional, call.id, call.session, call.origin, now, zone, config.book)

@@ -79,6 +79,14 @@ class Config(BaseSettings):
                 raise ValueError(f"{name!r} is no time zone; they look like Europe/Vienna") from error
         return name
 
+    @field_validator("gate", "endpoint", "recognition", "reply")
+    @classmethod
+    def _no_negative_lengths(cls, group: Any) -> Any:
+        for entry in fields(group):
+            if entry.name.endswith("_ms") and getattr(group, entry.name) < 0:
+                raise ValueError(f"{entry.name} is a length of time: it cannot be negative")
+        return group
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -54,6 +54,7 @@ def test_a_file_and_the_environment_above_it(tmp_path: Path, monkeypatch: pytest
         ("[book.hours]\nmonday = '9-17'", "config-invalid", "hours.monday"),
         ("[book.hours]\nfriday = '18:00-09:00'", "config-invalid", "must end after it begins"),
         ("[book.hours]\nfridy = ''", "config-unknown-key", "did you mean friday?"),
+        ("[reply]\ntimeout_ms = -5", "config-invalid", "timeout_ms is a length of time"),
         ("[calls]\nbudget_per_hour = -1", "config-invalid", "calls.budget_per_hour"),
         ("a = = 1", "config-unreadable", "wakeline.toml"),
     ],
