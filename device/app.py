@@ -23,7 +23,6 @@ from device.functions.runner import Runner
 from device.functions.sqlite_store import NAME, SqliteStore
 from device.secrets import Secrets
 
-
 KEPT_DAYS = 30
 """Function calls, heard results and ended calls are forgotten after so long; the book is not."""
 
