@@ -100,7 +100,7 @@ def test_a_storm_never_raises_and_every_turn_ends(storm: list[Event | str]) -> N
         core.receive(fact.AlertCleared(alert=alert))
     for _ in range(120):  # Nobody answers any more: time-outs bring everything to rest.
         core.pull()
-        core.advance(Samples(core.now + 16_000))
+        core.advance(core.deadline() or Samples(core.now + 16_000))
         seen.extend(core.take().events)
         for _ in range(20):
             core.pull(1600)
