@@ -18,6 +18,7 @@ from audio.buffers import PreRoll
 from audio.commands import Command
 from audio.events import Event, TurnOrigin, TurnOutcome
 from audio.frames import FRAME, RATE, TURNS_PER_EPOCH, Pcm, Samples, TurnId, ms, silence
+from audio.gate import GateReading
 from audio.listener import HeardFact, Listener
 from audio.regions import Regions
 from audio.settings import LoopSettings
@@ -78,7 +79,7 @@ class Conversation:
             self._emit(what)
             self._hear(what)
         if self._utterance is not None:
-            self._listen(heard.reading.voiced)
+            self._listen(heard.reading)
         self._check_due()
 
     def advance(self, now: Samples) -> None:
@@ -87,7 +88,7 @@ class Conversation:
             self._near.write(silence(min(now - self.now, _MEMORY)))
             self.now = now
         if self._utterance is not None:
-            self._listen(voiced=False)
+            self._listen(None)
         self._check_due()
 
     def deadline(self) -> Samples | None:
@@ -185,9 +186,9 @@ class Conversation:
     def _cuts(self, evidence: fact.WakeHeard | fact.Pressed) -> bool:
         return cuts_reply(evidence, interruptible=self._speaker.interruptible) is not None
 
-    def _listen(self, voiced: bool) -> None:
+    def _listen(self, reading: GateReading | None) -> None:
         assert self._utterance is not None
-        commands, end = self._utterance.step(self.now, voiced, self._near)
+        commands, end = self._utterance.step(self.now, reading, self._near)
         self._commands += commands
         if self._utterance.ready(self.now):
             self._speaker.mixer.play("ready")

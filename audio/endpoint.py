@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from audio.events import UtteranceEnd
 from audio.frames import FRAME, Samples, ms
+from audio.gate import QUIETEST_DB, GateReading
 from audio.settings import EndpointSettings
+
+_FORGET_DB = 0.02
+"""Per frame: the talker's level sinks 2 dB a second when they speak softer."""
 
 
 class Endpointer:
@@ -16,6 +20,7 @@ class Endpointer:
         self.opened = opened
         self._held = held
         self._voice = 0
+        self._talker_db = QUIETEST_DB
         self.speech_end = opened
         """Where the voice was last heard."""
 
@@ -24,16 +29,23 @@ class Endpointer:
         """Enough voice for an utterance was heard."""
         return self._voice >= ms(self._settings.min_speech_ms)
 
+    def _is_talker(self, reading: GateReading) -> bool:
+        """Loud enough to be the one who is talking to us, not the room behind."""
+        self._talker_db = max(reading.smooth_db, self._talker_db - _FORGET_DB)
+        depth = self._settings.talker_share * (self._talker_db - reading.floor_db)
+        return reading.smooth_db >= reading.floor_db + depth
+
     def credit(self, voiced_until: Samples, length: int) -> None:
         """Count voice that was heard before the utterance was opened (it opened the gate)."""
         self._voice += length
         self.speech_end = voiced_until
 
-    def step(self, now: Samples, voiced: bool) -> UtteranceEnd | None:
+    def step(self, now: Samples, reading: GateReading | None) -> UtteranceEnd | None:
         """`now` is the end of the frame just heard; returns why the utterance is over, or None."""
-        if voiced:
+        if reading is not None and reading.voiced:
             self._voice += FRAME
-            self.speech_end = now
+            if self._is_talker(reading):
+                self.speech_end = now
         if now - self.opened >= ms(self._settings.cap_ms):
             return "cap"
         if self._held:

@@ -38,6 +38,8 @@ class GateReading:
     voiced: bool
     """This very frame is voice; the gate's hangover is not in it."""
     level_db: float
+    smooth_db: float
+    """The level over the last 50 ms."""
     floor_db: float
     event: SpeechStarted | SpeechEnded | None
 
@@ -67,7 +69,7 @@ class Gate:
         end = Samples(start + len(pcm))
         if voiced:
             self._last_voice = end
-        return GateReading(voiced, level, self._floor, self._turn(end))
+        return GateReading(voiced, level, smooth, self._floor, self._turn(end))
 
     def _turn(self, now: Samples) -> SpeechStarted | SpeechEnded | None:
         if not self.is_open and sum(self._window) >= self._attack:

@@ -40,6 +40,8 @@ class EndpointSettings:
     """... and after a reply that keeps the conversation open."""
     cap_ms: int = 15_000
     """The last resort: no utterance is longer."""
+    talker_share: float = 0.6
+    """Between the noise floor (0) and the talker's level (1): what is softer does not keep the utterance open."""
     min_speech_ms: int = 120
     """Less voice than this is no utterance (the tail of the wake word, a click)."""
 

@@ -7,6 +7,7 @@ from audio.commands import Command, DecodePartial, FeedRecognition, StartRecogni
 from audio.endpoint import Endpointer
 from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd
 from audio.frames import Samples, TurnId, ms
+from audio.gate import GateReading
 from audio.settings import LoopSettings
 
 _FEED = ms(100)
@@ -58,13 +59,15 @@ class Utterance:
             self._since = max(self._since, min(fact.last, self.endpointer.opened))
             self._start = None
 
-    def step(self, now: Samples, voiced: bool, audio: PreRoll) -> tuple[list[Command], UtteranceEnd | None]:
+    def step(
+        self, now: Samples, reading: GateReading | None, audio: PreRoll
+    ) -> tuple[list[Command], UtteranceEnd | None]:
         """One frame later: what the recognizer is to do, and why the utterance is over (or None)."""
-        end = self.endpointer.step(now, voiced)
+        end = self.endpointer.step(now, reading)
         if not self.held and not self.endpointer.spoken:
             return [], end
         commands = self._feed(now, audio, at_once=False)
-        if end is None and self._partial_due(now, voiced):
+        if end is None and self._partial_due(now, reading is not None and reading.voiced):
             commands += [*self._feed(now, audio, at_once=True), DecodePartial(turn=self.turn)]
         return commands, end
 

@@ -12,7 +12,7 @@ from audio.bargein import cuts_reply
 from audio.buffers import PreRoll, Reblocker
 from audio.endpoint import Endpointer
 from audio.frames import FRAME, Pcm, Samples, TurnId, ms
-from audio.gate import Gate, level_db
+from audio.gate import Gate, GateReading, level_db
 from audio.mixer import Mixer
 from audio.settings import EndpointSettings, GateSettings, ReplySettings
 from audio.speech import SpokenReply
@@ -62,6 +62,10 @@ def test_the_pre_roll_answers_by_sample(sizes: list[int], start: int, length: in
     assert np.array_equal(ring.read(Samples(start), Samples(start + length)), expected)
 
 
+def reading(voiced: bool, db: float = -20.0, floor: float = -60.0) -> GateReading:
+    return GateReading(voiced, db, db, floor, None)
+
+
 def test_the_gate_opens_on_a_voice_and_closes_after_the_hangover() -> None:
     pcm = np.concatenate([noise(-60, 500), noise(-25, 500), noise(-60, 500)])
     started, ended = gate_events(pcm)
@@ -94,13 +98,28 @@ def test_level_of_silence_and_of_full_scale() -> None:
 )
 def test_endpoint(voice: int, silence_after: int, expected: str | None) -> None:
     judge = Endpointer(EndpointSettings(), Samples(0), held=False)
-    reasons = [judge.step(Samples(at + FRAME), at < ms(voice)) for at in range(0, ms(voice + silence_after), FRAME)]
+    reasons = [
+        judge.step(Samples(at + FRAME), reading(at < ms(voice))) for at in range(0, ms(voice + silence_after), FRAME)
+    ]
     assert next((reason for reason in reasons if reason), None) == expected
 
 
 def test_a_held_utterance_is_not_ended_by_silence() -> None:
     judge = Endpointer(EndpointSettings(), Samples(0), held=True)
-    assert not any(judge.step(Samples(at + FRAME), False) for at in range(0, ms(10_000), FRAME))
+    assert not any(judge.step(Samples(at + FRAME), reading(False)) for at in range(0, ms(10_000), FRAME))
+
+
+def test_the_room_behind_does_not_keep_an_utterance_open() -> None:
+    judge = Endpointer(EndpointSettings(), Samples(0), held=False)
+    ended = None
+    for at in range(0, ms(3000), FRAME):
+        talking = at < ms(1000)
+        babble = reading(True, db=-20.0 if talking else -32.0, floor=-40.0)
+        ended = judge.step(Samples(at + FRAME), babble)
+        if ended:
+            break
+    assert ended == "silence"
+    assert judge.speech_end == ms(1000)
 
 
 def test_who_may_cut_a_reply() -> None:
