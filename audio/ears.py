@@ -104,6 +104,6 @@ def _read(messages: Iterator[Message], posted: queue.SimpleQueue[Event], pump: P
 
 
 if __name__ == "__main__":
-    # Everything is closed by now. A library's own threads (the echo canceller's runtime) do not survive the interpreter's
-    # end: they would turn a clean stop into an abort.
+    # Everything is closed by now. A library's own threads (the echo canceller's runtime) do not survive the end of the
+    # interpreter: they would turn a clean stop into an abort.
     os._exit(main())
