@@ -2,9 +2,9 @@
 
     python -m tools.recordings OUT_DIR [--requests]
 
-What is said stands in visit.toml. Nothing here decides when a step is played: the visit is interactive, so the replay
-waits for what the step names (`when`) and then for `pause_ms`. The same text gives the same audio on one machine;
-engines differ between machines, so nothing may compare hashes of it.
+What is said stands in device/visits.toml and in requests.toml. Nothing here decides when a line of the visit is played:
+the visit is interactive, so the replay waits for what the line names (`when`) and then for `pause_ms`. The same text
+gives the same audio on one machine; engines differ between machines, so nothing may compare hashes of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import argparse
 import json
 import tomllib
 import wave
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,40 +22,21 @@ import numpy as np
 import soxr
 
 from audio.frames import RATE, Pcm, ms, silence
+from device.demo import Line, script
 from models.engines import Synthesizer
 
-VISIT = Path(__file__).with_name("visit.toml")
+REQUESTS = Path(__file__).with_name("requests.toml")
 WAKE = "Hey Jarvis"
 PAUSE_MS = 700
 """A natural pause between the wake word and the request."""
 
 Voice = Literal["joe", "hibari"]
-When = Literal["idle", "asked", "ringing"]
 Part = str | int
 """A text to speak, or a pause in ms."""
 
 _LEAD_MS, _TAIL_MS = 500, 1000
 _FLOOR_DB = -65.0  # of a quiet room: no recording of a microphone is digital silence
 _SEED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something the visitor says, when the appliance has come to `when`."""
-
-    id: str
-    voice: Voice
-    when: When
-    pause_ms: int
-    say: tuple[Part, ...]
-
-    @property
-    def text(self) -> str:
-        return " ".join(part for part in self.say if isinstance(part, str))
-
-    def pcm(self) -> Pcm:
-        """The bare speech, without lead, tail or noise floor: the replay mixes it into its own room."""
-        return joined(self.voice, self.say)
 
 
 class Request(NamedTuple):
@@ -66,55 +46,57 @@ class Request(NamedTuple):
     voice: Voice
     text: str
     expected: str
+    arguments: Mapping[str, Any]
+    """Of the function."""
+    reply: str
+    """What the answer begins with where no function runs."""
 
 
-def visit() -> list[Step]:
+def visit() -> list[Line]:
     """The demo visit in order."""
-    return [Step(**{**entry, "say": tuple(entry["say"])}) for entry in _table()["step"]]
+    return script("visit")
 
 
 def request_set() -> list[Request]:
     """The requests of the benches; the voices take turns."""
     voices = get_args(Voice)
     requests: list[Request] = []
-    for entry in _table()["request"]:
-        for number, text in enumerate(entry["say"], start=1):
+    for entry in tomllib.loads(REQUESTS.read_text(encoding="utf-8"))["request"]:
+        expected, reply = entry["expected"], entry.get("reply", "")
+        for number, said in enumerate(entry["say"], start=1):
             voice = voices[len(requests) % len(voices)]
-            requests.append(Request(f"{entry['expected']}-{number}", voice, text, entry["expected"]))
+            arguments = said.get("arguments", {})
+            requests.append(Request(f"{expected}-{number}", voice, said["text"], expected, arguments, reply))
     return requests
 
 
-@lru_cache(maxsize=256)
-def _spoken(voice: Voice, text: str) -> Pcm:
-    engine = _engine(voice)
+@lru_cache(maxsize=1024)
+def speak(voice: str, text: str, speed: float = 1.0) -> Pcm:
+    """One synthesis at 16 kHz. Read-only, shared by all who ask for it again: copy it to change it."""
+    engine = _engine(voice, speed)
     clauses = [clause.pcm for clause in engine.synthesize(text)]
     if not clauses:
         raise ValueError(f"nothing to say in {text!r}")
     resampled = soxr.resample(np.concatenate(clauses), engine.rate, RATE)
     pcm: Pcm = np.asarray(resampled, np.int16)
-    pcm.flags.writeable = False  # shared by all who ask for it again
+    pcm.flags.writeable = False
     return pcm
 
 
-def speak(voice: Voice, text: str) -> Pcm:
-    """One synthesis at 16 kHz. Read-only: copy it to change it."""
-    return _spoken(voice, text)
-
-
-def joined(voice: Voice, parts: Sequence[Part]) -> Pcm:
+def joined(voice: str, parts: Sequence[Part], speed: float = 1.0) -> Pcm:
     """Texts spoken one after the other, with pauses of that many ms between them."""
-    return np.concatenate([speak(voice, part) if isinstance(part, str) else silence(ms(part)) for part in parts])
+    return np.concatenate([speak(voice, part, speed) if isinstance(part, str) else silence(ms(part)) for part in parts])
 
 
-def one_breath(voice: Voice, text: str) -> Pcm:
+def one_breath(voice: str, text: str, speed: float = 1.0) -> Pcm:
     """Wake word and request in a single synthesis, as somebody says it who does not wait."""
     request = text if text.startswith("I ") else text[:1].lower() + text[1:]
-    return speak(voice, f"{WAKE}, {request}")
+    return speak(voice, f"{WAKE}, {request}", speed)
 
 
-def with_pause(voice: Voice, text: str, pause_ms: int = PAUSE_MS) -> Pcm:
+def with_pause(voice: str, text: str, speed: float = 1.0, pause_ms: int = PAUSE_MS) -> Pcm:
     """Wake word, pause, request."""
-    return joined(voice, [f"{WAKE}.", pause_ms, text])
+    return joined(voice, [f"{WAKE}.", pause_ms, text], speed)
 
 
 def assemble(
@@ -136,23 +118,18 @@ def save(path: Path, pcm: Pcm) -> None:
         out.writeframes(pcm.astype("<i2").tobytes())
 
 
-@lru_cache(maxsize=1)
-def _table() -> dict[str, Any]:
-    return tomllib.loads(VISIT.read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=2)
-def _engine(voice: Voice) -> Synthesizer:
+@lru_cache(maxsize=8)
+def _engine(voice: str, speed: float) -> Synthesizer:
     """Loaded once and kept: loading takes a second."""
     engine: Synthesizer
     if voice == "joe":
         from models.tts_piper import PiperSynthesizer
 
-        engine = PiperSynthesizer()
+        engine = PiperSynthesizer(length_scale=1.0 / speed)
     else:
         from models.tts_hibari import HibariSynthesizer
 
-        engine = HibariSynthesizer()
+        engine = HibariSynthesizer(speed=speed)
     engine.load()
     return engine
 
@@ -161,10 +138,10 @@ def write_visit(folder: Path) -> list[Path]:
     """A WAV a step, and visit.json beside them with what is said and when."""
     folder.mkdir(parents=True, exist_ok=True)
     written, index = [], []
-    for number, step in enumerate(visit(), start=1):
-        path = folder / f"{number:02d}-{step.id}.wav"
-        save(path, assemble([step.pcm()]))
-        index.append({"file": path.name, "when": step.when, "pause_ms": step.pause_ms, "text": step.text})
+    for number, line in enumerate(visit(), start=1):
+        path = folder / f"{number:02d}-{line.id}.wav"
+        save(path, assemble([joined(line.voice, line.say)]))
+        index.append({"file": path.name, "when": line.when, "pause_ms": line.pause_ms, "say": list(line.say)})
         written.append(path)
     (folder / "visit.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return written
@@ -175,10 +152,11 @@ def write_requests(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for request in request_set():
-        ways = {"alone": speak, "breath": one_breath, "pause": with_pause}
-        for way, made in ways.items():
+        voice, text = request.voice, request.text
+        ways = {"alone": speak(voice, text), "breath": one_breath(voice, text), "pause": with_pause(voice, text)}
+        for way, pcm in ways.items():
             path = folder / f"{request.id}-{way}.wav"
-            save(path, assemble([made(request.voice, request.text)]))
+            save(path, assemble([pcm]))
             written.append(path)
     index = [request._asdict() for request in request_set()]
     (folder / "requests.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
