@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from audio.assembly import build_conversation, build_jobs
 from audio.commands import Abandon, Answer
 from audio.events import EarsStarted, EngineFailed, Event
-from audio.portaudio import SoundCard, rescan
+from audio.portaudio import SoundCard, SoundCardError, rescan
 from audio.pump import Pump
 from audio.wire import VERSION, EarsConfig, Heartbeat, Message, Outbox, StopEars, WireError, receive_all, send_all
 from audio.workers import WorkerThread
@@ -29,6 +29,7 @@ log = logging.getLogger("wakeline.audio.ears")
 
 EXIT_WIRE = 3
 EXIT_ENGINE = 4
+EXIT_FAULT = 5
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,12 +41,22 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(arguments.parent)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    threading.excepthook = end_with_thread
     sock = socket.socket(fileno=arguments.fd)
     try:
         return _serve(sock)
     except WireError as error:
         log.error("%s", error)
         return EXIT_WIRE
+
+
+def end_with_thread(fault: threading.ExceptHookArgs) -> None:
+    """A thread that ended by a mistake: ears without it would be deaf for good, new ones are not.
+
+    Only the type is told: the text may hold what people said.
+    """
+    log.error("%s: %s", fault.thread.name if fault.thread else "a thread", fault.exc_type.__name__)
+    os._exit(EXIT_FAULT)
 
 
 def _serve(sock: socket.socket) -> int:
@@ -86,7 +97,11 @@ def _open_card(config: EarsConfig) -> SoundCard:
     """The card as configured; devices that have come or gone since are seen."""
     rescan()
     card = SoundCard(config.input, config.output)
-    card.open()
+    try:
+        card.open()
+    except SoundCardError:
+        card.close()  # It is tried again every two seconds: nothing of it may stay.
+        raise
     return card
 
 
