@@ -24,7 +24,7 @@ from audio.regions import Regions
 from audio.settings import LoopSettings
 from audio.speaker import Speaker
 from audio.turn import On, Turn, turn_step
-from audio.utterance import Utterance
+from audio.utterance import Utterance, request_start
 
 _MEMORY = 20 * RATE
 """Near end kept: longer than any utterance, so that nothing fed late is gone."""
@@ -240,7 +240,7 @@ class Conversation:
 
     # -- actions: opening an utterance ----------------------------------------------------------------------------
     def _do_open_after_word(self, word: fact.WakeHeard) -> None:
-        self._open("wake", word.word_end)
+        self._open("wake", request_start(word, self._near))
 
     def _do_open_held(self, _: fact.Pressed | None) -> None:
         self._open("press", Samples(max(0, self.now - ms(self._settings.recognition.preroll_ms))))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from audio.buffers import PreRoll
 from audio.commands import Command, DecodePartial, FeedRecognition, StartRecognition
 from audio.endpoint import Endpointer
-from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd
-from audio.frames import Samples, TurnId, ms
+from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd, WakeHeard
+from audio.frames import FRAME, Samples, TurnId, ms
 from audio.gate import GateReading
 from audio.settings import LoopSettings
 
@@ -16,6 +18,23 @@ _READY_AFTER = ms(300)
 """The ready sound comes only when the request did not follow in the same breath."""
 _TAIL = ms(300)
 """Of the closing silence the recognizer hears only this much: more costs time and invites invented words."""
+
+_DIP = ms(50)
+"""Length of the window with which the joint between wake word and request is looked for."""
+
+
+def request_start(word: WakeHeard, audio: PreRoll) -> Samples:
+    """Where the request begins: the quietest moment between the earliest end of the word and its detection.
+
+    Somebody who asks in the same breath leaves no pause, and the detector's delay varies with the speed of the voice:
+    from its earliest bound on the tail of the word is taken for a word, from the detection on a first syllable is lost.
+    """
+    pcm = audio.read(word.word_end, word.at).astype(np.float64)
+    starts = range(0, len(pcm) - _DIP + 1, FRAME)
+    if not starts:
+        return word.word_end
+    quietest = min(starts, key=lambda start: float(np.square(pcm[start : start + _DIP]).sum()))
+    return Samples(word.word_end + quietest + _DIP // 2)
 
 
 class Utterance:
