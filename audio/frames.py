@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
 
 import numpy as np
@@ -34,15 +33,3 @@ def seconds(samples: int) -> float:
 
 def silence(samples: int) -> Pcm:
     return np.zeros(samples, np.int16)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFrame:
-    """One frame of the near or far end: `pcm` is int16[FRAME], `at` the index of its first sample."""
-
-    at: Samples
-    pcm: Pcm
-
-    @property
-    def end(self) -> Samples:
-        return Samples(self.at + len(self.pcm))

@@ -41,10 +41,6 @@ class Mixer:
         if len(pcm):
             self._queues[Voice.SPEECH].append(pcm)
 
-    @property
-    def speech_waiting(self) -> bool:
-        return bool(self._queues[Voice.SPEECH])
-
     def cut_speech(self) -> None:
         """Silence from the next pull on, after a fade short enough not to be heard as speech."""
         queue = self._queues[Voice.SPEECH]

@@ -6,6 +6,7 @@ crash or a full disk leaves behind. Cut off before the samples begin, it is `wav
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -20,7 +21,7 @@ import soxr
 
 from audio.frames import RATE, Pcm
 
-WavCode = Literal["wav-missing", "wav-empty", "wav-truncated", "wav-format"]
+WavCode = Literal["wav-missing", "wav-empty", "wav-truncated", "wav-format", "wav-unwritable"]
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FORMAT_NAMES = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "ADPCM", 85: "MP3"}
@@ -63,7 +64,7 @@ def read_wav(path: str | Path) -> Pcm:
 
 
 def write_wav(path: str | Path, pcm: Pcm, rate: int = RATE) -> None:
-    """Write a mono recording; a reader sees the old file or the whole new one, never a part."""
+    """Write a mono recording; a reader sees the old file or the whole new one, never a part. Raises `WavError`."""
     target = Path(path)
     memory = io.BytesIO()
     with wave.open(memory, "wb") as out:
@@ -75,9 +76,11 @@ def write_wav(path: str | Path, pcm: Pcm, rate: int = RATE) -> None:
     try:
         draft.write_bytes(memory.getvalue())
         os.replace(draft, target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise WavError("wav-unwritable", f"{target} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):  # gone by now, if all went well
+            draft.unlink()
 
 
 def _read_bytes(path: Path) -> bytes:

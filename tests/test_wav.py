@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import struct
 from pathlib import Path
 
@@ -197,10 +198,18 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: p
     write_wav(path, pcm)
 
     def refuse(source: str, target: Path) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     monkeypatch.setattr("os.replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(WavError, match="disk full"):
         write_wav(path, pcm[:10])
     assert read_wav(path).tobytes() == DATA
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.wav"]
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "file"])
+def test_a_place_that_cannot_be_written_is_one_line_for_people(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WavError, match="cannot be written") as caught:
+        write_wav(tmp_path / folder / "out.wav", np.zeros(160, np.int16))
+    assert caught.value.code == "wav-unwritable"
