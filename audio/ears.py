@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from audio.assembly import build_conversation, build_jobs
 from audio.commands import Abandon, Answer
-from audio.events import EarsStarted, EngineFailed, Event
+from audio.events import EarsStarted, EngineFailed, Event, MuteRequested
 from audio.portaudio import SoundCard, SoundCardError, rescan
 from audio.pump import Pump
 from audio.wire import VERSION, EarsConfig, Heartbeat, Message, Outbox, StopEars, WireError, receive_all, send_all
@@ -80,6 +80,8 @@ def _serve(sock: socket.socket) -> int:
         sender.join(1.0)
         return EXIT_ENGINE
     posted: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    if config.muted:
+        posted.put(MuteRequested(muted=True))
     workers = {name: WorkerThread(job, posted.put) for name, job in jobs.items()}
     for worker in workers.values():
         worker.start()
@@ -94,11 +96,11 @@ def _serve(sock: socket.socket) -> int:
 
 
 def _open_card(config: EarsConfig) -> SoundCard:
-    """The card as configured; devices that have come or gone since are seen."""
+    """The loudspeaker as configured (the pump opens the microphone); devices that have come or gone since are seen."""
     rescan()
     card = SoundCard(config.input, config.output)
     try:
-        card.open()
+        card.open_output()
     except SoundCardError:
         card.close()  # It is tried again every two seconds: nothing of it may stay.
         raise

@@ -71,7 +71,8 @@ class Pump:
         posted: queue.SimpleQueue[Event],
         outbox: Outbox,
     ) -> None:
-        """`open_card` is called again whenever the card was lost; `posted` are events from other threads."""
+        """`open_card` opens the loudspeaker alone and is called again whenever the card was lost; `posted` are events
+        from other threads; a wish to be muted that waits there already is granted before the microphone opens."""
         self._conversation = conversation
         self._open_card = open_card
         self._card: Card | None = None
@@ -91,6 +92,7 @@ class Pump:
     def run(self) -> None:
         """Until stopped. A lost card is an event, never an end."""
         self._tick_at = time.monotonic()
+        self._receive()
         self._settle_card()
         self._outbox.put(EarsReady(hearing=self._conversation.regions.hearing))
         try:
@@ -168,10 +170,10 @@ class Pump:
         microphone = self._conversation.regions.microphone
         try:
             if self._card is None:
-                if time.monotonic() >= self._retry_at:
-                    self._card = self._open_card()
-                    self._opened(self._card)
-            elif microphone is Microphone.MUTED and self._input_open:
+                if time.monotonic() < self._retry_at:
+                    return
+                self._card = self._open_card()
+            if microphone is Microphone.MUTED and self._input_open:
                 self._card.close_input()
                 self._input_open = False
             elif microphone is Microphone.LOST and not self._input_open:

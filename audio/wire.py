@@ -38,6 +38,8 @@ class EarsConfig(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     loop: LoopSettings = LoopSettings()
     input: str | int = ""
     output: str | int = ""
+    muted: bool = False
+    """Begin with a closed microphone."""
     wake_engine: str = "micro"
     wake_words: tuple[str, ...] = ("hey_jarvis",)
     wake_threshold: float | None = None

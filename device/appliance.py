@@ -23,6 +23,7 @@ from audio.events import (
     ReplyDecided,
     ReplyFinished,
     StaleDropped,
+    TurnEnded,
 )
 from audio.frames import TurnId
 from device.calls.escalation import Escalation
@@ -103,17 +104,20 @@ class Appliance:
     def observe(self, event: Event) -> list[Event]:
         """Every event of the loop, as it happens; returns what is to be said because of it."""
         match event:
+            case TurnEnded(outcome="failed") | ReplyCut(heard="") | StaleDropped(kind="ReplyDecided"):
+                # Its voice failed, it was cut before a word of it, or its turn was over before the answer.
+                return self.again(event.turn)
             case ReplyFinished() | ReplyCut():
                 self._committed.pop(event.turn, None)
                 self._untold.pop(event.reply, None)
                 self._dialog.heard(event.reply, event.heard)
                 self._remember(event.reply)
-            case StaleDropped(kind="ReplyDecided"):
-                # The turn was over before its answer: what was committed is told all the same.
-                reply = self._committed.pop(event.turn, None)
-                if reply is not None:
-                    return [NoticeDecided(reply=reply.id, text=reply.text)]
         return []
+
+    def again(self, turn: TurnId) -> list[Event]:
+        """Nobody heard the answer: what was committed is told all the same, once no turn is under way."""
+        reply = self._committed.pop(turn, None)
+        return [] if reply is None else [NoticeDecided(reply=reply.id, text=reply.text)]
 
     # -- calls ----------------------------------------------------------------------------------------------------
     async def place(self, wanted: PlaceCall) -> NoticeDecided:
@@ -174,6 +178,7 @@ class Appliance:
 
     def _clear(self, alert: str) -> list[Event]:
         self._ringing.pop(alert, None)
+        self._untold.pop(alert, None)
         try:
             self._store.stop_timer(int(alert.removeprefix("timer-")))
         except StoreFailed as failure:

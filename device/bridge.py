@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from audio.events import EarsStarted
 from audio.wire import EarsConfig, Message, StopEars, Unframer, WireError, encode
 
 log = logging.getLogger("wakeline.ears")
@@ -89,7 +90,7 @@ class EarsProcess:
                 if not data:
                     return
                 for message in unframer.push(data):
-                    patience = SILENCE_S if type(message).__name__ != "EarsStarted" else START_S
+                    patience = START_S if isinstance(message, EarsStarted) else SILENCE_S
                     yield message
             except TimeoutError:
                 log.error("the ears have been silent for %.0f s", patience)

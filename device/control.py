@@ -37,6 +37,7 @@ _WHAT_TO_DO = {
     "bad-request": "wakeline did not understand the request: is this command as new as the running wakeline?",
     "bad-reply": "wakeline's reply was not understood: is this command as new as the running wakeline?",
     "busy": "wakeline is busy with other commands: try again in 5 seconds",
+    "starting": "wakeline is starting its microphone and loudspeaker: try again in 5 seconds",
     "path-invalid": "the path of the control socket is too long or not writable: set a shorter runtime_dir",
     "failed": "wakeline could not do that: its log says why",
 }

@@ -9,6 +9,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from msgspec.structs import replace
+
 from audio.commands import Abandon, Answer
 from audio.events import (
     EarsReady,
@@ -21,6 +23,7 @@ from audio.events import (
     NoticeDecided,
     Pressed,
     Released,
+    ReplyDecided,
 )
 from audio.turn import Microphone
 from audio.wire import EarsConfig, Heartbeat, Message, StopEars
@@ -68,6 +71,8 @@ class Live:
         self._epoch = 0
         self._microphone = Microphone.LOST
         self._ready = False
+        self._mute = False
+        """The wish, kept for new ears; `_microphone` is what the present ones have said."""
         self._stopping = asyncio.Event()
         self._talk = TalkKey()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,10 +108,12 @@ class Live:
             async for message in ears.messages():
                 self._take(ears, message)
             self._ears = None
+            self._microphone = Microphone.LOST
+            if self._stopping.is_set():
+                await stop
+                return 0
             stop.cancel()
             status = await ears.reap()
-            if self._stopping.is_set():
-                return 0
             failures = 1 if self._ready else failures + 1
             log.error("the ears of epoch %d ended with status %d", ears.epoch, status)
             self._view.note("the ears ended; starting them again")
@@ -127,7 +134,7 @@ class Live:
         except StoreFailed as failure:
             self._epoch += 1
             log.error("the epoch cannot be kept: %s", failure.code)
-        return ears_config(self._config, self._epoch)
+        return replace(ears_config(self._config, self._epoch), muted=self._mute)
 
     # -- what the ears say ----------------------------------------------------------------------------------------
     def _take(self, ears: EarsProcess, message: Message) -> None:
@@ -152,9 +159,8 @@ class Live:
                 self._heard_of(Microphone.OPEN if isinstance(event, MicrophoneOpened) else Microphone.LOST)
             case MicrophoneMuted():
                 self._heard_of(Microphone.MUTED)
-            case MicrophoneLost():
-                if self._microphone is not Microphone.MUTED:
-                    self._heard_of(Microphone.LOST)
+            case MicrophoneLost() if self._microphone is not Microphone.MUTED:
+                self._heard_of(Microphone.LOST)
         for follow in self._house.appliance.observe(event):
             ears.send(follow)
 
@@ -163,16 +169,18 @@ class Live:
         self._notifier.status(_STATUS[microphone])
 
     def _seed(self, ears: EarsProcess) -> None:
-        if self._microphone is Microphone.MUTED:
-            ears.send(MuteRequested(muted=True))
+        ears.send(MuteRequested(muted=self._mute))  # It may have changed since they were configured.
         self._notifier.status(_STATUS[self._microphone])
         for event in self._house.appliance.seed():
             ears.send(event)
 
     async def _answer(self, ears: EarsProcess, command: Answer) -> None:
         events, call = await self._house.appliance.answer(command)
+        if ears is not self._ears:  # They have ended: newer ones know nothing of the turn.
+            events = [event for event in events if not isinstance(event, ReplyDecided)]
+            events += self._house.appliance.again(command.turn)
         for event in events:
-            ears.send(event)  # To the ears that asked: newer ones know nothing of the turn, they are seeded.
+            self.send(event)
         if call is not None:
             self._background(self._place(call))
 
@@ -186,6 +194,10 @@ class Live:
         """The escalation's `notify`."""
         self._house.appliance.call_changed(event)
         self.send(event)
+
+    def _want_mute(self, muted: bool) -> None:
+        self._mute = muted
+        self.send(MuteRequested(muted=muted))
 
     async def _place(self, call: PlaceCall) -> None:
         self._tell(await self._house.appliance.place(call))
@@ -215,19 +227,21 @@ class Live:
                 case Key.TALK:
                     self.send(self._talk.pressed())
                 case Key.MUTE:
-                    self.send(MuteRequested(muted=self._microphone is not Microphone.MUTED))
+                    self._want_mute(not self._mute)
                 case Key.QUIT:
                     self._stopping.set()
 
     # -- the control socket ---------------------------------------------------------------------------------------
     async def _control(self, request: dict[str, Any]) -> dict[str, Any]:
         match request.get("do"):
+            case "press" | "release" | "say" if not self._ready:
+                raise ControlError("starting")
             case "press":
                 self.send(Pressed(source="control"))
             case "release":
                 self.send(Released(source="control"))
             case "mute" | "unmute" as wish:
-                self.send(MuteRequested(muted=wish == "mute"))
+                self._want_mute(wish == "mute")
             case "say" if isinstance(request.get("text"), str):
                 self.send(NoticeDecided(reply="say", text=request["text"]))
             case "call" if isinstance(request.get("destination"), str):

@@ -35,11 +35,10 @@ class FakeCard:
         self.dropped = 0
         self.written = 0
 
-    def open(self) -> FakeCard:
+    def open_output(self) -> FakeCard:
         if self.missing:
             raise SoundCardError("device-missing", "no card")
         self.opened += 1
-        self.open_input()
         return self
 
     def open_input(self) -> None:
@@ -86,7 +85,7 @@ class Rig:
         workers = {name: WorkerThread(job, self.posted.put) for name, job in jobs.items()}
         for worker in workers.values():
             worker.start()
-        self.pump = Pump(conversation(self.script), self.card.open, workers, self.posted, self.outbox)
+        self.pump = Pump(conversation(self.script), self.card.open_output, workers, self.posted, self.outbox)
         self.thread = threading.Thread(target=self.pump.run)
 
     def start(self) -> Rig:
