@@ -173,7 +173,8 @@ class Conversation:
     def _hear(self, what: HeardFact) -> None:
         match what:
             case fact.WakeHeard():
-                if self.state is not Turn.SPEAKING or self._cuts(what):
+                held = self._utterance is not None and self._utterance.held  # Only the button ends what it began.
+                if not held and (self.state is not Turn.SPEAKING or self._cuts(what)):
                     self._trigger(On.WAKE, what)
             case fact.SpeechStarted():
                 if self._utterance is not None:

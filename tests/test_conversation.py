@@ -184,9 +184,12 @@ def test_a_notice_waits_for_the_turn_and_an_alert_rings_until_it_is_answered() -
 
 
 def press(core, script: Script, text: str) -> list[Event]:  # type: ignore[no-untyped-def]
+    return press_over(core, script.say(text))
+
+
+def press_over(core, pcm: Pcm) -> list[Event]:  # type: ignore[no-untyped-def]
     core.receive(fact.MicrophoneOpened())
     core.receive(fact.Pressed())
-    pcm = script.say(text)
     for start in range(0, len(pcm), FRAME):
         core.feed(pcm[start : start + FRAME], core.pull())
     core.receive(fact.Released())
@@ -200,6 +203,16 @@ def test_push_to_talk_hears_everything_between_press_and_release() -> None:
     ended = [event for event in events if isinstance(event, fact.UtteranceEnded)]
     assert [event.reason for event in ended] == ["release"]
     assert core.state is Turn.THINKING
+
+
+def test_a_wake_word_said_while_the_button_is_held_begins_nothing_new() -> None:
+    script = Script()
+    core = conversation(script)
+    pcm = [script.say("please"), script.wake(), script.say("book a table"), script.pause(900), script.say("at eight")]
+    events = press_over(core, np.concatenate(pcm))
+    assert any(isinstance(event, fact.WakeHeard) for event in events)
+    assert [event.by for event in events if isinstance(event, fact.TurnStarted)] == ["press"]
+    assert [event.reason for event in events if isinstance(event, fact.UtteranceEnded)] == ["release"]
 
 
 @pytest.mark.parametrize("closing", [fact.MuteRequested(muted=True), fact.MicrophoneLost(code="device-failed")])
