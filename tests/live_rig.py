@@ -21,7 +21,7 @@ from device.config import Config
 from device.control import ControlError, send
 from device.demo import Line, Room, script, steps
 from device.functions.sqlite_store import NAME, SqliteStore
-from device.functions.store import Appointment
+from device.functions.store import Appointment, Timer
 from device.record import files, read
 from device.session import play
 from device.settings import TtsSection
@@ -168,6 +168,14 @@ class Appliance:
         store = SqliteStore(self.folder / "state" / NAME)
         try:
             return [waiting.text for waiting in store.unheard()]
+        finally:
+            store.close()
+
+    def timers(self) -> Sequence[Timer]:
+        """Those that run or ring."""
+        store = SqliteStore(self.folder / "state" / NAME)
+        try:
+            return store.timers()
         finally:
             store.close()
 
