@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -12,13 +14,28 @@ from pathlib import Path
 from audio.portaudio import SoundCardError, list_devices
 from audio.wav import WavError
 from device import commands
+from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
+from device.dialog.language import LanguageInvalid
 from device.functions import book
 from device.functions.contract import FunctionError
+from device.functions.registry import FunctionFileBroken
 from models.engines import EngineError
 
 Command = Callable[[argparse.Namespace, Config], int]
+
+_FAULTS = (
+    CallRefusal,
+    ConfigError,
+    ControlError,
+    EngineError,
+    FunctionError,
+    FunctionFileBroken,
+    LanguageInvalid,
+    SoundCardError,
+    WavError,
+)
 
 EXIT_FAULT = 2
 """The user can do something about it: the line printed says what."""
@@ -34,13 +51,19 @@ def main(argv: list[str] | None = None) -> int:
         config = load_config(arguments.config)
         command: Command = arguments.command
         return command(arguments, config)
-    except (ConfigError, ControlError, EngineError, FunctionError, SoundCardError, WavError) as error:
+    except _FAULTS as error:
         print(f"wakeline: {error.code}: {error}", file=sys.stderr)
         return EXIT_FAULT
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong with us.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"wakeline: file-failed: {where}{error.strerror}", file=sys.stderr)
+        return EXIT_FAULT
     except KeyboardInterrupt:
         return 130
 
@@ -62,6 +85,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _text(argument: str) -> str:
+    """Words from the shell; bytes that are no UTF-8 become question marks instead of failing somewhere inside."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _factor(argument: str) -> float:
+    factor = float(argument)
+    if not (math.isfinite(factor) and factor > 0):
+        raise argparse.ArgumentTypeError(f"{argument} is not above 0")
+    return factor
+
+
 def _running(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = sub.add_parser("run", help="be the appliance, until Ctrl-C", description=commands.run.__doc__)
     run.set_defaults(command=commands.run)
@@ -78,13 +113,13 @@ def _offline(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     replay.add_argument("--timeline", type=Path, metavar="OUT.svg", help="a picture of both ends with the events")
     replay.add_argument("--realtime", action="store_true", help="as fast as life")
     replay.add_argument("--press", action="store_true", help="pushed to talk: the whole recording is the request")
-    replay.add_argument("--slowdown", type=float, default=1.0, metavar="K", help="as on a board K times slower (1)")
+    replay.add_argument("--slowdown", type=_factor, default=1.0, metavar="K", help="as on a board K times slower (1)")
     replay.set_defaults(command=commands.replay)
     ask = sub.add_parser("ask", help="the same in text", description=commands.ask.__doc__)
-    ask.add_argument("text", nargs="+", help="one turn each; none of them needs the wake word")
+    ask.add_argument("text", nargs="+", type=_text, help="one turn each; none of them needs the wake word")
     ask.set_defaults(command=commands.ask)
     say = sub.add_parser("say", help="speak a text", description=commands.say.__doc__)
-    say.add_argument("text")
+    say.add_argument("text", type=_text)
     say.add_argument("--out", type=Path, metavar="OUT.wav", help="into a file, not through the running appliance")
     say.set_defaults(command=commands.say)
 
@@ -100,7 +135,7 @@ def _control(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         sub.add_parser(name, help=what).set_defaults(command=commands.control, do=name)
     call = sub.add_parser("call", help="place a call to somebody", description=commands.call.__doc__)
     call.add_argument("destination", help="a name of the section [destinations]")
-    call.add_argument("--via", metavar="LINK", help="another link than the configured one: practice, vapi or twilio")
+    call.add_argument("--via", choices=("practice", "vapi", "twilio"), help="another link than the configured one")
     call.set_defaults(command=commands.call)
 
 

@@ -40,7 +40,9 @@ def run(_: argparse.Namespace, config: Config) -> int:
 
 async def _run(config: Config) -> int:
     notifier = Notifier.from_env()
-    with view_for(sys.stdout) as view:
+    # Where nobody watches, words appear only if the user has allowed them to be kept.
+    private = not (sys.stdout.isatty() or config.privacy.record_text)
+    with view_for(sys.stdout, privacy=private) as view:
         live = Live(config, view, _record(config), notifier)
         house = build(config, Secrets(), call_changed=live.call_changed)
         try:
@@ -155,7 +157,7 @@ async def _call(name: str, via: str | None, config: Config) -> int:
             if via is not None:
                 wanted = Destination(wanted.name, via, wanted.address, wanted.emergency)
             outcome = await house.appliance.escalate(wanted, "asked-for")
-            view.note(f"{outcome.code}: {outcome.sentence}")
+            view.note(f"{outcome.code}: {outcome.sentence}" + (f" ({outcome.detail})" if not outcome.answered else ""))
             return 0 if outcome.answered else 1
         finally:
             await house.close()

@@ -8,6 +8,7 @@ ConfigError     code "config-missing"       the file named on the command line i
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -17,7 +18,7 @@ from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from audio.settings import EndpointSettings, GateSettings, LoopSettings, RecognitionSettings, ReplySettings
 from device import settings as part
@@ -128,6 +129,8 @@ def load_config(path: Path | None = None) -> Config:
         return Config(**values)
     except ValidationError as error:
         raise _explained(error, source) from None
+    except SettingsError as error:  # an environment variable that should be JSON and is not
+        raise ConfigError("config-invalid", f"the environment: {error}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -176,9 +179,9 @@ def _keys_beside(where: tuple[int | str, ...]) -> list[str]:
 
 
 def _system_zone() -> str:
-    """The system's zone by name; UTC where it has none."""
-    if name := os.environ.get("TZ", "").lstrip(":"):
-        return name
-    target = Path("/etc/localtime").resolve()
-    name = str(target).partition("zoneinfo/")[2]
-    return name or "UTC"
+    """The system's zone by name; UTC where it has none. TZ may hold what only the C library understands."""
+    for where in (os.environ.get("TZ", "").lstrip(":"), str(Path("/etc/localtime").resolve())):
+        if name := where.rpartition("zoneinfo/")[2]:
+            with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+                return ZoneInfo(name).key
+    return "UTC"

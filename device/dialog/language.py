@@ -32,6 +32,8 @@ class Language:
     examples: dict[str, str] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
     lists: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, Path] = field(default_factory=dict)
+    """The user's file that an intent comes from, or was added to."""
 
 
 def load_language(code: str = "en", extra: Iterable[Path] = ()) -> Language:
@@ -45,7 +47,7 @@ def load_language(code: str = "en", extra: Iterable[Path] = ()) -> Language:
         _merge(language, path)
     for place in extra:
         for path in sorted(place.glob("*.yaml")) if place.is_dir() else [place]:
-            _merge(language, path)
+            language.sources |= dict.fromkeys(_merge(language, path), path)
     return language
 
 
@@ -59,13 +61,15 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _merge(language: Language, path: Path) -> None:
+def _merge(language: Language, path: Path) -> tuple[str, ...]:
+    """Returns the intents it brings."""
     data = _read(path)
     if data.get("language", language.code) != language.code:
-        return
+        return ()
     if unknown := set(data) - _PARTS:
         raise LanguageInvalid(f"{path}: unknown key {min(map(str, unknown))!r}; known: {', '.join(sorted(_PARTS))}")
-    for name, intent in _mapping(path, data, "intents").items():
+    intents = _mapping(path, data, "intents")
+    for name, intent in intents.items():
         blocks = _blocks(path, name, intent)
         language.intents.setdefault(str(name), []).extend(blocks)
         if isinstance(intent.get("example"), str):
@@ -78,7 +82,8 @@ def _merge(language: Language, path: Path) -> None:
         if not isinstance(entry, dict) or not isinstance(entry.get("values"), list):
             raise LanguageInvalid(f"{path}: list {name}: expected `values`")
         language.lists[name] = entry
-    _deep_update(language.wording, _mapping(path, data, "wording"))
+    _reword(path, language.wording, _mapping(path, data, "wording"))
+    return tuple(map(str, intents))
 
 
 def _mapping(path: Path, data: dict[str, Any], key: str) -> dict[str, Any]:
@@ -94,14 +99,18 @@ def _blocks(path: Path, name: object, intent: object) -> list[dict[str, Any]]:
         blocks = [{"sentences": intent["sentences"]}]  # the short form, without "data"
     for block in blocks if isinstance(blocks, list) and blocks else [None]:
         sentences = block.get("sentences") if isinstance(block, dict) else None
-        if not isinstance(sentences, list) or not all(isinstance(text, str) for text in sentences):
+        if not isinstance(sentences, list) or not all(isinstance(text, str) and text.strip() for text in sentences):
             raise LanguageInvalid(f"{path}: intent {name}: expected a list of sentences")
     return blocks or []
 
 
-def _deep_update(old: dict[str, Any], new: dict[str, Any]) -> None:
+def _reword(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
-            _deep_update(old[key], value)
-        else:
+        before = old.get(key, "")
+        if isinstance(value, dict) and isinstance(before, dict):
+            _reword(path, before, value)
+        elif isinstance(value, type(before)) or (isinstance(value, str) and isinstance(before, list)):
             old[key] = value
+        else:
+            wanted = {"dict": "a mapping", "list": "a list", "str": "a text"}.get(type(before).__name__, "a number")
+            raise LanguageInvalid(f"{path}: wording: {key}: expected {wanted}")

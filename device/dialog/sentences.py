@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hassil.errors import HassilError
@@ -19,6 +22,8 @@ from device.dialog.slots import KINDS, SlotReader, Span, Tagged
 from device.dialog.times import TimeReading
 from device.dialog.words import Tokens, WordRules
 
+_log = logging.getLogger("wakeline.dialog")
+
 OWN_INTENTS = frozenset(
     ("yes", "no", "cancel", "stop", "repeat", "help", "thanks", "greeting", "giveValues", "giveName", "callPerson")
 )
@@ -27,6 +32,7 @@ OWN_INTENTS = frozenset(
 _WILDCARDS = ("name", "text", "who")
 _FREE_ANSWERS = ("name", "text", "choice")
 _MOST_MARKS = 12
+_RULE = re.compile(r"<([^<>]+)>")
 
 Said = tuple[tuple[str, Span | str], ...]
 """Values by the name they have in the template, in the order they were said."""
@@ -70,6 +76,9 @@ class Sentences:
         spoken = [{"in": " ".join(self._words.tokens(name)), "out": name} for name in destinations]
         # hassil wants a value in every list; this one is never written by `tokens`.
         lists["destination"] = {"values": spoken or [{"in": "no-destination", "out": ""}]}
+        for name in sorted(set(language.sources) - names):
+            _log.warning("%s: %s is no function that can be asked for", language.sources[name], name)
+        _check_rules(language)
         try:
             self._intents = Intents.from_dict(
                 {
@@ -84,12 +93,10 @@ class Sentences:
                 }
             )
             # Every template is compiled now, so that a mistake shows here and no request pays for it.
-            _check(self._intents)
+            _check(self._intents, language.sources)
             self._match(Tagged(("a",)), _Context(datetime.min))
-        except KeyError as error:
-            raise LanguageInvalid(f"sentences: there is no rule <{error.args[0]}>") from error
-        except (HassilError, ParseError, ParseExpressionError, TypeError, RecursionError) as error:
-            raise LanguageInvalid(f"sentences: {error}") from error
+        except (HassilError, ParseError, ParseExpressionError, KeyError, TypeError, RecursionError) as error:
+            raise LanguageInvalid(f"sentences: {type(error).__name__}: {error}") from error
 
     def understand(self, text: str, now: datetime, asked: str = "", *, ringing: bool = False) -> Understood | None:
         """The meaning of a text.
@@ -157,12 +164,29 @@ class Sentences:
         return {**block, "sentences": [self._words.spelling(text) for text in block["sentences"]]}
 
 
-def _check(intents: Intents) -> None:
+def _check_rules(language: Language) -> None:
+    """hassil misses a rule only when somebody says a sentence that needs it."""
+    texts = [(f"rule {name}", body) for name, body in language.rules.items()]
+    for name, blocks in language.intents.items():
+        where = f"{language.sources.get(name, 'sentences')}: {name}"
+        texts += [(where, text) for block in blocks for text in block["sentences"]]
+    for where, text in texts:
+        for rule in _RULE.findall(text):
+            if rule not in language.rules:
+                raise LanguageInvalid(f"{where}: there is no rule <{rule}>")
+
+
+def _check(intents: Intents, sources: Mapping[str, Path]) -> None:
+    """Compiles every template, so that what is wrong is said with the place where it stands."""
     for intent in intents.intents.values():
-        for sentence in (sentence for block in intent.data for sentence in block.sentences):
-            for name in sentence.list_names(intents.expansion_rules):
-                if name not in intents.slot_lists:
-                    raise LanguageInvalid(f"sentences: {intent.name}: there is no list {{{name}}}")
+        where = f"{sources.get(intent.name, 'sentences')}: {intent.name}"
+        try:
+            for sentence in (sentence for block in intent.data for sentence in block.sentences):
+                for name in sentence.list_names(intents.expansion_rules):
+                    if name not in intents.slot_lists:
+                        raise LanguageInvalid(f"{where}: there is no list {{{name}}}")
+        except (HassilError, ParseError, ParseExpressionError) as error:
+            raise LanguageInvalid(f"{where}: {error}") from error
 
 
 def _marks(kind: str) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ class Wording:
     def result(self, function: str, value: Mapping[str, Any]) -> str:
         """What to say about a result that brings no sentence."""
         template = self._wording["results"].get(function)
-        return fill(template, {k: str(v) for k, v in value.items()}) if template else self.say("done")
+        said = fill(template, {k: str(v) for k, v in value.items()}) if template else ""
+        return said if said.strip() else self.say("done")  # what was done is never passed over in silence
 
     def callee(self, name: str) -> str:
         """A destination's name in a sentence: "the front desk", but "Anna"."""
