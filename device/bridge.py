@@ -23,6 +23,8 @@ SILENCE_S = 2.0
 START_S = 60.0
 """So long may loading the engines take on a slow board."""
 _STOP_S = 3.0
+_FLUSH_S = 0.5
+_CHUNK = 1 << 16
 
 
 class EarsProcess:
@@ -86,7 +88,7 @@ class EarsProcess:
         patience = START_S
         while True:
             try:
-                data = await asyncio.wait_for(self._reader.read(1 << 16), patience)
+                data = await self._read(patience)
                 if not data:
                     return
                 for message in unframer.push(data):
@@ -98,6 +100,12 @@ class EarsProcess:
             except (WireError, ConnectionError) as error:
                 log.error("the ears: %s", type(error).__name__)
                 return
+
+    async def _read(self, patience: float) -> bytes:
+        """Waits in two halves: a loop that was held up itself reads what has arrived, and does not blame the ears."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._reader.read(_CHUNK), patience / 2)
+        return await asyncio.wait_for(self._reader.read(_CHUNK), patience / 2)
 
     async def stop(self) -> int:
         """Ask, wait, kill; returns the exit status."""
@@ -118,14 +126,21 @@ class EarsProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         status = await self._process.wait()
-        await self._complaints
+        # Whoever has inherited the ears' stderr (a sound server that they started) may keep it open for ever.
+        await asyncio.wait({self._complaints}, timeout=_FLUSH_S)
         return status
 
     async def _drain(self) -> None:
         """The filter on the ears' fd 2: chatty C libraries stay out of ordinary logs, any text of people too."""
         stream = self._process.stderr
         assert stream is not None
-        while line := await stream.readline():
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:
+                continue  # Longer than any line of ours.
+            if not line:
+                return
             text = line.decode(errors="replace").rstrip()
             level, _, rest = text.partition(" wakeline.")
             if level in ("WARNING", "ERROR") and rest:

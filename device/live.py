@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import signal
+import traceback
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,7 +29,7 @@ from audio.events import (
 )
 from audio.turn import Microphone
 from audio.wire import EarsConfig, Heartbeat, Message, StopEars
-from device.app import House, ears_config
+from device.app import KEPT_DAYS, House, ears_config
 from device.bridge import EarsProcess
 from device.button import Key, TalkKey, TerminalKeys
 from device.config import Config
@@ -44,6 +46,7 @@ MOST_FAILURES = 8
 """Ears that end so often without once being ready are not going to be: the service manager shall try."""
 _BACK_OFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 _TICK_S = 0.2
+_DAY_S = 86_400.0
 _STATUS = {
     Microphone.OPEN: "listening",
     Microphone.MUTED: "muted",
@@ -71,8 +74,10 @@ class Live:
         self._epoch = 0
         self._microphone = Microphone.LOST
         self._ready = False
-        self._mute = False
-        """The wish, kept for new ears; `_microphone` is what the present ones have said."""
+        self._mute_mark = config.paths.state_dir / "muted"
+        """There while the microphone is wanted closed: a restart does not open it."""
+        self._mute = self._mute_mark.exists()
+        """The wish; `_microphone` is what the present ears have said."""
         self._stopping = asyncio.Event()
         self._talk = TalkKey()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,7 +92,7 @@ class Live:
         async with ControlServer(self._config.paths.runtime_dir / "control", self._control):
             self._notifier.ready("starting")
             ears = asyncio.create_task(self._keep_ears(), name="wakeline-ears")
-            for work in (self._tick(), self._feed_watchdog(), self._keys(), self._resume_calls()):
+            for work in (self._tick(), self._prune(), self._feed_watchdog(), self._keys(), self._resume_calls()):
                 self._background(work)
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({ears, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -198,6 +203,13 @@ class Live:
     def _want_mute(self, muted: bool) -> None:
         self._mute = muted
         self.send(MuteRequested(muted=muted))
+        try:
+            if muted:
+                self._mute_mark.touch()
+            else:
+                self._mute_mark.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("the wish to be muted cannot be kept over a restart: %s", error.strerror)
 
     async def _place(self, call: PlaceCall) -> None:
         self._tell(await self._house.appliance.place(call))
@@ -214,6 +226,15 @@ class Live:
             for event in self._house.appliance.due():
                 self.send(event)
             await asyncio.sleep(_TICK_S)
+
+    async def _prune(self) -> None:
+        """What is old is forgotten, also by an appliance that runs for months."""
+        while True:
+            await asyncio.sleep(_DAY_S)
+            try:
+                self._house.store.prune(datetime.now(UTC) - timedelta(days=KEPT_DAYS))
+            except StoreFailed as failure:
+                log.error("the store cannot be pruned: %s", failure.code)
 
     async def _feed_watchdog(self) -> None:
         """From this loop: a loop that hangs is ended. The ears are watched by their silence."""
@@ -245,9 +266,7 @@ class Live:
             case "say" if isinstance(request.get("text"), str):
                 self.send(NoticeDecided(reply="say", text=request["text"]))
             case "call" if isinstance(request.get("destination"), str):
-                notice = await self._house.appliance.place(PlaceCall(request["destination"], "asked-for"))
-                self._tell(notice)
-                return {"outcome": notice.text}
+                self._background(self._place(PlaceCall(request["destination"], "asked-for")))
             case "status":
                 pass
             case _:
@@ -267,4 +286,6 @@ class Live:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task failed: %s", type(error).__name__, exc_info=error)
+            # Not the text of the error: it may hold a person's words.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("a task failed: %s in %s:%d", type(error).__name__, where.filename, where.lineno or 0)

@@ -108,19 +108,25 @@ def test_without_a_microphone_and_an_account_it_is_ready_and_stays(tmp_path: Pat
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_the_status_says_whether_it_hears(tmp_path: Path, manager: Manager) -> None:
     folder = tmp_path / "a"
-    with virtual_card() as card, appliance(folder, card.env | manager.environment(folder, 9)) as running:
-        manager.hear("STATUS=listening")
-        running.ask("mute")
-        manager.hear("STATUS=muted")
-        assert card.microphone_users() == 0
-        still_muted_after_a_crash(card, running.ears, manager)
-        running.ask("unmute")
-        manager.hear("STATUS=listening")
-        card.kill()
-        manager.hear("STATUS=no microphone")
-        card.start()
-        manager.hear("STATUS=listening")
-        assert running.process.poll() is None
+    with virtual_card() as card:
+        with appliance(folder, card.env | manager.environment(folder, 9)) as running:
+            manager.hear("STATUS=listening")
+            running.ask("mute")
+            manager.hear("STATUS=muted")
+            assert card.microphone_users() == 0
+            still_muted_after_a_crash(card, running.ears, manager)
+            assert running.end() == 0
+        with appliance(folder, card.env | manager.environment(folder, 9)) as running:
+            manager.hear("READY=1")
+            manager.hear("STATUS=muted")
+            assert card.microphone_users() == 0, "muted when it was ended, muted when it comes back"
+            running.ask("unmute")
+            manager.hear("STATUS=listening")
+            card.kill()
+            manager.hear("STATUS=no microphone")
+            card.start()
+            manager.hear("STATUS=listening")
+            assert running.process.poll() is None
 
 
 def still_muted_after_a_crash(card: VirtualCard, ears: int, manager: Manager) -> None:
