@@ -37,11 +37,10 @@ def nothing_more_is_said(running: Appliance, after: int) -> None:
     assert running.said(after) == ["That was all."]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_it_listens_again_and_answers(card: VirtualCard, running: Appliance, number: int) -> None:
+def test_it_listens_again_and_answers(card: VirtualCard, running: Appliance) -> None:
     mark = running.mark
-    took = running.recovered(running.strike(number), mark)
-    print(f"{signal.Signals(number).name}: listening again after {took:.2f} s")
+    took = running.recovered(running.strike(signal.SIGSEGV), mark)
+    print(f"listening again after {took:.2f} s")
     assert took <= MOST_S
     card.play(spoken("joe", "Hey Jarvis, what time is it?"))
     assert running.wait_for("ReplyFinished", after=mark)["heard"].startswith("It's ")

@@ -11,6 +11,6 @@ pytestmark = [pytest.mark.sound, pytest.mark.skipif(missing() is not None, reaso
 
 
 def test_its_own_voice_cuts_no_reply_and_begins_no_turn() -> None:
-    counts = measure(4, "hibari", loopback_ms=60)
+    counts = measure(4, "hibari", loopback_ms=60, window_ms=1000)
     assert counts.finished == 4
     assert counts.clean, (counts.cut, counts.begun)

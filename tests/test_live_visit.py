@@ -22,9 +22,9 @@ def card() -> Iterator[VirtualCard]:
         yield card
 
 
-@pytest.fixture
-def running(card: VirtualCard, tmp_path: Path) -> Iterator[Appliance]:
-    with appliance(tmp_path / "a", card.env) as running:
+@pytest.fixture(scope="module")
+def running(card: VirtualCard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    with appliance(tmp_path_factory.mktemp("visit"), card.env) as running:
         running.wait_to_hear()
         yield running
 
@@ -48,12 +48,13 @@ def test_the_visit_in_real_time(card: VirtualCard, running: Appliance, tmp_path:
 
 
 def test_push_to_talk_from_another_terminal(card: VirtualCard, running: Appliance) -> None:
+    mark = running.mark
     running.command("press")
-    running.wait_for("TurnStarted")
+    running.wait_for("TurnStarted", after=mark)
     card.play(spoken("hibari", "Set a timer for ten minutes."))
     running.command("release")
-    assert running.wait_for("UtteranceEnded")["reason"] == "release"
-    assert running.wait_for("ReplyFinished")["heard"] == "Timer set for 10 minutes."
+    assert running.wait_for("UtteranceEnded", after=mark)["reason"] == "release"
+    assert running.wait_for("ReplyFinished", after=mark)["heard"] == "Timer set for 10 minutes."
 
 
 def test_muted_means_that_the_microphone_is_closed(card: VirtualCard, running: Appliance) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,7 +60,7 @@ class Counts:
         return not (self.cut or self.begun)
 
 
-async def listen(replies: int, voice: str, window_ms: int = WINDOW_MS) -> Counts:
+async def listen(replies: int, voice: str, window_ms: int) -> Counts:
     """Speak so many replies through the real ears on the sound card of the environment."""
     counts = Counts()
     texts = islice(cycle(REPLIES), replies)
@@ -97,17 +96,15 @@ async def listen(replies: int, voice: str, window_ms: int = WINDOW_MS) -> Counts
     return counts
 
 
-def measure(replies: int, voice: str, loopback_ms: int) -> Counts:
+def measure(replies: int, voice: str, *, loopback_ms: int, window_ms: int = WINDOW_MS) -> Counts:
     """On a virtual card of its own, with that echo."""
     with virtual_card(loopback_ms=loopback_ms) as card:
         before = dict(os.environ)
         os.environ.update(card.env)
         try:
-            return asyncio.run(listen(replies, voice))
+            return asyncio.run(listen(replies, voice, window_ms))
         finally:
-            for name in set(os.environ) - set(before):
-                with contextlib.suppress(KeyError):
-                    del os.environ[name]
+            os.environ.clear()
             os.environ.update(before)
 
 
@@ -117,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--voice", choices=("piper", "hibari"), default="piper")
     parser.add_argument("--loopback", type=int, default=20, metavar="MS")
     options = parser.parse_args(arguments)
-    counts = measure(options.replies, options.voice, options.loopback)
+    counts = measure(options.replies, options.voice, loopback_ms=options.loopback)
     print(
         f"{options.voice}, loopback {options.loopback} ms: {counts.finished} of {options.replies} replies finished, "
         f"{len(counts.cut)} cut, {len(counts.begun)} turns begun by them, gate opened {counts.voices} times"
