@@ -156,8 +156,8 @@ class Conversation:
         if event.text.strip():
             self._trigger(On.TEXT, event)
         else:
-            # In a follow-up nobody has called us: speech without words is not for us.
-            self._trigger(On.NOT_FOR_US if self._origin == "follow_up" else On.NO_TEXT, event)
+            # In a follow-up, and while something rings, nobody has called us: speech without words is not for us.
+            self._trigger(On.NOT_FOR_US if self._origin in ("follow_up", "alert") else On.NO_TEXT, event)
 
     def _synthesized(self, event: fact.ClauseSynthesized | fact.SynthesisFinished | fact.EngineFailed) -> None:
         if self.state is not Turn.SPEAKING:
@@ -234,7 +234,7 @@ class Conversation:
 
     def _settle(self) -> None:
         """At rest: say what waits, ring what rings."""
-        if self.state in (Turn.IDLE, Turn.FOLLOW_UP, Turn.ALERTING) and self._notices:
+        if self.state in (Turn.IDLE, Turn.ALERTING) and self._notices:
             self._trigger(On.NOTICE)
         if self.state in (Turn.IDLE, Turn.FOLLOW_UP) and self._alerts:
             self._trigger(On.ALERT)

@@ -12,9 +12,9 @@ from typing import Protocol
 from audio.commands import Abandon, Answer, Command
 from audio.conversation import Conversation
 from audio.events import EarsReady, Event, MicrophoneLost, MicrophoneOpened, ReplyCut, SamplesLost
-from audio.frames import FRAME, RATE, Pcm, Samples
+from audio.frames import FRAME, RATE, Pcm, Samples, silence
 from audio.portaudio import Device, SoundCardError
-from audio.turn import Microphone
+from audio.turn import Microphone, Turn
 from audio.wire import Heartbeat, Outbox
 from audio.workers import WorkerThread
 
@@ -81,6 +81,8 @@ class Pump:
         self._posted = posted
         self._stop = threading.Event()
         self._input_open = False
+        self._announced: str | None = None
+        """Code of the loss that was told last."""
         self._retry_at = 0.0
         self._beat_at = 0.0
         self._tick_at = 0.0
@@ -115,10 +117,12 @@ class Pump:
                 return
 
     def _move(self, near: Pcm | None) -> None:
-        """One frame of each end."""
+        """One frame of each end. Without a loudspeaker nothing is pulled: what nobody can hear waits for one."""
         conversation = self._conversation
-        far = conversation.pull()
-        self._play(far)
+        far = silence(FRAME)
+        if self._card is not None:
+            far = conversation.pull()
+            self._play(far)
         if near is None:
             conversation.advance(Samples(conversation.now + FRAME))
         else:
@@ -169,29 +173,43 @@ class Pump:
         """Make the card what the microphone region says: closed while muted, sought while lost."""
         microphone = self._conversation.regions.microphone
         try:
-            if self._card is None:
-                if time.monotonic() < self._retry_at:
-                    return
-                self._card = self._open_card()
-            if microphone is Microphone.MUTED and self._input_open:
+            if microphone is Microphone.MUTED and self._card is not None and self._input_open:
                 self._card.close_input()
                 self._input_open = False
-            elif microphone is Microphone.LOST and not self._input_open:
-                self._card.open_input()
-                self._opened(self._card)
+            if self._card is None and time.monotonic() >= self._retry_at:
+                self._heartbeat()
+                self._card = self._open_card()
+            if microphone is Microphone.LOST and self._card is not None and time.monotonic() >= self._retry_at:
+                self._seek_input(self._card)
         except SoundCardError as error:
             self._card_failed(error)
 
-    def _opened(self, card: Card) -> None:
+    def _seek_input(self, card: Card) -> None:
+        """Open the microphone. Without one the loudspeaker goes on: what is to be said is said."""
+        try:
+            card.open_input()
+        except SoundCardError as error:
+            self._retry_at = time.monotonic() + _RETRY_S
+            self._lost(error)
+            if self._conversation.state in (Turn.IDLE, Turn.FOLLOW_UP):
+                self._close_card()  # A device that has come since is seen only when nothing is open.
+            return
         self._input_open = True
+        self._announced = None
         microphone, _ = card.devices
         self._conversation.receive(MicrophoneOpened(device=microphone.name if microphone else ""))
 
     def _card_failed(self, error: SoundCardError) -> None:
-        log.warning("sound card: %s", error.code)
         self._close_card()
         self._retry_at = time.monotonic() + _RETRY_S
-        self._conversation.receive(MicrophoneLost(code=error.code))
+        self._lost(error)
+
+    def _lost(self, error: SoundCardError) -> None:
+        """Say it once, not at every attempt."""
+        if self._announced != error.code:
+            self._announced = error.code
+            log.warning("sound card: %s", error.code)
+            self._conversation.receive(MicrophoneLost(code=error.code))
 
     def _close_card(self) -> None:
         if self._card is not None:

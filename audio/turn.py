@@ -113,7 +113,6 @@ TURN: dict[Turn, dict[On, Transition]] = {
         On.PRESS: Transition(Turn.LISTENING, "open_held"),
         On.WINDOW_OVER: Transition(Turn.IDLE, "rest"),
         On.MIC_CLOSED: Transition(Turn.IDLE, "rest"),
-        On.NOTICE: Transition(Turn.SPEAKING, "speak_notice"),
         On.ALERT: Transition(Turn.ALERTING, "ring"),
     },
     Turn.ALERTING: {
@@ -141,7 +140,8 @@ IGNORED: dict[Turn, frozenset[On]] = {
     Turn.SPEAKING: frozenset(
         {On.VOICE, On.NOTICE, On.ALERT, On.ALERT_OVER, On.MIC_CLOSED} | _LATE - {On.PLAYED, On.PLAYED_OPEN, On.TIMEOUT}
     ),
-    Turn.FOLLOW_UP: frozenset({On.ALERT_OVER} | _LATE - {On.WINDOW_OVER}),
+    # A notice waits for the end of the window: a question was asked, its answer comes first.
+    Turn.FOLLOW_UP: frozenset({On.NOTICE, On.ALERT_OVER} | _LATE - {On.WINDOW_OVER}),
     Turn.ALERTING: frozenset({On.ALERT, On.MIC_CLOSED} | _LATE),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from audio.commands import Answer
 from audio.events import (
@@ -39,6 +39,7 @@ from device.functions.timer_functions import due, ringing_sentence
 log = logging.getLogger("wakeline.app")
 
 SESSION = "voice"
+RING_LIMIT = timedelta(minutes=10)
 _STOP_WORDS = ("stop", "cancel", "okay", "thanks")
 
 
@@ -142,7 +143,9 @@ class Appliance:
             return [self._told(outcome) for outcome in await self._escalation.resume()]
         except StoreFailed as failure:
             self._fail("calls cannot be resumed", failure)
-            return []
+        except CallRefusal as refusal:
+            log.error("calls cannot be resumed: %s", refusal.code)
+        return []
 
     def _told(self, outcome: Outcome) -> NoticeDecided:
         log.info("call %s over %s: %s", outcome.call or "none", outcome.link, outcome.code)
@@ -171,7 +174,9 @@ class Appliance:
         events: list[Event] = []
         for timer in timers:
             alert = f"timer-{timer.id}"
-            if alert not in self._ringing:
+            if alert in self._ringing and self._clock() - timer.ends > RING_LIMIT:
+                events += self._clear(alert)  # Nobody is there: it was said, and it does not ring for days.
+            elif alert not in self._ringing:
                 self._ringing[alert] = AlertRaised(alert=alert, kind="timer", phrases=_STOP_WORDS)
                 events += [self._tell(alert, ringing_sentence(timer)), self._ringing[alert]]
         return events

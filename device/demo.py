@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,7 +98,7 @@ async def run_demo(config: Config, out: Path, *, call: bool) -> int:
         database = Path(folder) / "demo.db"
         start = datetime.now(config.zone)
         played = await play(config, Room(visitors), database=database, start=start, view=view, jobs=jobs)
-        _book(view, database)
+        _book(view, database, config.zone)
     _leave(view, played, out)
     return 0
 
@@ -111,11 +111,11 @@ def _joe() -> Synthesizer:
     return voice
 
 
-def _book(view: View, database: Path) -> None:
+def _book(view: View, database: Path, zone: tzinfo) -> None:
     store = SqliteStore(database)
     with store.reading() as reading:
         for entry in reading.appointments():
-            view.note(f"in the book: {entry.starts.astimezone():%A %d %B %H:%M}, {entry.minutes} minutes")
+            view.note(f"in the book: {entry.starts.astimezone(zone):%A %d %B %H:%M}, {entry.minutes} minutes")
     store.close()
 
 

@@ -126,15 +126,24 @@ class RecordSection(Section):
     """So many files are kept."""
 
 
+_SERVICE_STATE = Path("/var/lib/wakeline")
+_SERVICE_RUNTIME = Path("/run/wakeline")
+
+
 def _state_dir() -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(given) if given else Path.home() / ".local" / "state" / "wakeline"
+    if given:
+        return Path(given)
+    # Where the service is installed and this user may, its commands reach it: the book there is the book.
+    return _SERVICE_STATE if os.access(_SERVICE_STATE, os.W_OK) else Path.home() / ".local" / "state" / "wakeline"
 
 
 def _runtime_dir() -> Path:
     given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
+    if os.access(_SERVICE_RUNTIME, os.W_OK):
+        return _SERVICE_RUNTIME
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     return Path(base) / "wakeline" if base else Path(f"/tmp/wakeline-{os.getuid()}")
 

@@ -250,3 +250,15 @@ def test_an_answer_for_a_superseded_turn_is_dropped() -> None:
     events = core.take().events
     assert stale(events) == [turn - 1]
     assert core.state is Turn.THINKING
+
+
+def test_a_notice_waits_until_the_question_is_answered() -> None:
+    script = Script()
+    app = CannedApp({"book": open_reply("At what time?"), "at eight": "Booked."}, at={3200: notice("The call is over.")})
+    steps = [
+        Step(np.concatenate([script.wake(), script.say("book")])),
+        Step(script.say("at eight"), when=frozenset({Turn.FOLLOW_UP}), pause_ms=1500),
+    ]
+    trace = play(script, Visit(steps), app)
+    said = [event.heard for event in trace.events if isinstance(event, fact.ReplyFinished)]
+    assert said == ["At what time?", "Booked.", "The call is over."]

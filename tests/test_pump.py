@@ -190,3 +190,19 @@ def test_what_the_card_dropped_is_put_back_as_silence(rig: Rig) -> None:
     lost = rig.wait(fact.SamplesLost)
     assert isinstance(lost, fact.SamplesLost)
     assert lost.count == 1600
+
+
+def test_what_is_to_be_said_waits_for_a_loudspeaker(rig: Rig) -> None:
+    rig.card.missing = True
+    rig.posted.put(fact.NoticeDecided(reply="n", text="You are booked."))
+    rig.start()
+    rig.wait(fact.MicrophoneLost)
+    rig.wait(Heartbeat)
+    rig.wait(Heartbeat)
+    assert rig.card.written == 0
+    rig.card.missing = False
+    rig.say(rig.script.pause(5000))
+    finished = rig.wait(fact.ReplyFinished, fact.MicrophoneLost)
+    assert isinstance(finished, fact.ReplyFinished), "a loss is told once, not at every attempt"
+    assert finished.heard == "You are booked."
+    assert rig.card.written > 0
