@@ -1,4 +1,4 @@
-"""The demo visit with the real engines: right answers, one booking, a timer that is stopped, speech that is understood."""
+"""The demo visit with the real engines: right answers, one booking, a timer that stops, speech that is understood."""
 
 from __future__ import annotations
 
