@@ -9,7 +9,7 @@ from audio.workers import Job, RecognitionJob, SynthesisJob
 from models.engines import EchoCanceller, EngineUnavailable, Recognizer, Synthesizer, WakeDetector
 
 WAKE_ENGINES = ("micro", "open", "none")
-STT_ENGINES = ("moonshine",)
+STT_ENGINES = ("moonshine", "vosk")
 TTS_ENGINES = ("piper", "hibari")
 
 
@@ -28,12 +28,16 @@ def wake_detector(engine: str, words: tuple[str, ...], threshold: float | None) 
     raise EngineUnavailable(f"no wake word engine called {engine!r}; there are {', '.join(WAKE_ENGINES)}")
 
 
-def recognizer(engine: str) -> Recognizer:
-    """Not loaded yet."""
+def recognizer(engine: str, model: str = "") -> Recognizer:
+    """Not loaded yet. Vosk lives in a child process, which several of its calls end; `model` is a name or a folder."""
     if engine == "moonshine":
         from models.stt_moonshine import MoonshineRecognizer
 
         return MoonshineRecognizer()
+    if engine == "vosk":
+        from models.host import HostedRecognizer
+
+        return HostedRecognizer("models.stt_vosk:VoskRecognizer", {"model": model} if model else {})
     raise EngineUnavailable(f"no recognizer called {engine!r}; there are {', '.join(STT_ENGINES)}")
 
 
@@ -75,7 +79,7 @@ def build_conversation(config: EarsConfig, *, echo: bool) -> Conversation:
 
 def build_jobs(config: EarsConfig) -> dict[str, Job]:
     """The slow workers with their engines loaded."""
-    stt = recognizer(config.stt_engine)
+    stt = recognizer(config.stt_engine, config.stt_model)
     tts = synthesizer(config.tts_engine, config.tts_speed)
     stt.load()
     tts.load()

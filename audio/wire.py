@@ -44,6 +44,7 @@ class EarsConfig(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     wake_words: tuple[str, ...] = ("hey_jarvis",)
     wake_threshold: float | None = None
     stt_engine: str = "moonshine"
+    stt_model: str = ""
     tts_engine: str = "piper"
     tts_speed: float = 1.0
 

@@ -38,6 +38,7 @@ def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
         wake_words=config.wake.words,
         wake_threshold=config.wake.threshold,
         stt_engine=config.stt.engine,
+        stt_model=config.stt_model,
         tts_engine=config.tts.engine,
         tts_speed=config.tts.speed,
     )

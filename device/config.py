@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from audio.settings import EndpointSettings, GateSettings, LoopSettings, RecognitionSettings, ReplySettings
 from device import settings as part
 from device.functions.hours import BookSettings
+from models.catalog import catalog
 
 PLACES = (Path("/etc/wakeline/wakeline.toml"), Path.home() / ".config" / "wakeline" / "wakeline.toml")
 """Looked for in this order, the later one wins; WAKELINE_CONFIG or --config name another one."""
@@ -103,6 +104,20 @@ class Config(BaseSettings):
     def loop(self) -> LoopSettings:
         """What the core needs to know."""
         return LoopSettings(self.gate, self.endpoint, self.recognition, self.reply)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where downloaded models are: $WAKELINE_MODELS, or `models` in the state folder."""
+        return Path(os.environ.get("WAKELINE_MODELS") or self.paths.state_dir / "models")
+
+    @property
+    def stt_model(self) -> str:
+        """The folder of the recognizer's model; empty for one whose model comes with its package."""
+        if self.stt.engine != "vosk":
+            return ""
+        name = self.stt.model or "vosk-small-en"
+        model = catalog().get(name)
+        return str(self.models_folder / model.file) if model and model.url else name
 
     @property
     def zone(self) -> ZoneInfo:

@@ -40,8 +40,10 @@ class WakeSection(Section):
 class SttSection(Section):
     """Speech to text."""
 
-    engine: Literal["moonshine"] = "moonshine"
-    """The recognizer."""
+    engine: Literal["moonshine", "vosk"] = "moonshine"
+    """"moonshine" comes with the package; "vosk" decodes while one speaks, and its model is downloaded once."""
+    model: str = ""
+    """For "vosk": a name from `wakeline models list`, or a model's folder; unset: vosk-small-en."""
 
 
 class TtsSection(Section):
