@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audio.portaudio import SoundCardError, list_devices
 from audio.wav import WavError
-from device import commands
+from device import commands, models_command
 from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     _control(sub)
     _looking(sub)
     book.add_parser(sub).set_defaults(command=book.run)
+    models_command.add_parser(sub).set_defaults(command=models_command.run)
     return parser
 
 
