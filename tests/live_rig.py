@@ -17,6 +17,7 @@ from typing import Any
 
 from audio.events import ReplyFinished
 from audio.frames import Pcm
+from audio.settings import EndpointSettings
 from device.config import Config
 from device.control import ControlError, send
 from device.demo import Line, Room, script, steps
@@ -31,6 +32,7 @@ from tests.virtual_card import VirtualCard, wait_until
 WAKELINE = (sys.executable, "-m", "device.cli")
 ROOT = Path(__file__).parent.parent
 START_S = 30.0
+FOLLOW_UP_MS = 1800
 Entry = dict[str, Any]
 
 
@@ -52,14 +54,20 @@ def spoken(voice: str, *say: str | int) -> Pcm:
 
 
 def visit() -> list[tuple[str, Pcm]]:
-    """The lines of `wakeline demo`: when each is said, and its sound."""
-    return [(line.when, spoken(line.voice, *line.say)) for line in script("visit")]
+    """The lines of `wakeline demo`: after what each is said, and its sound with the silence before it.
+
+    Idle is it when the follow-up window is over, of which no event tells: the visitor is silent for so long.
+    """
+    wait_ms = {"idle": FOLLOW_UP_MS + 300, "asked": 0, "ringing": 0}
+    return [(line.when, spoken(line.voice, wait_ms[line.when] + line.pause_ms, *line.say)) for line in script("visit")]
 
 
 def offline_answers(folder: Path) -> list[str]:
     """What the same visit is answered by the offline shell, the one of `wakeline demo`."""
     folder.mkdir()
-    config = Config(tts=TtsSection(engine="hibari"), timezone="UTC")
+    config = Config(
+        tts=TtsSection(engine="hibari"), endpoint=EndpointSettings(follow_up_ms=FOLLOW_UP_MS), timezone="UTC"
+    )
     room = Room(steps(script("visit"), _voices()))
     played = asyncio.run(play(config, room, database=folder / NAME, start=datetime.now(UTC)))
     return [event.heard for event in played.trace.events if isinstance(event, ReplyFinished)]
@@ -92,6 +100,7 @@ class Appliance:
             "WAKELINE_PATHS__RUNTIME_DIR": str(folder / "run"),
             "WAKELINE_PRIVACY__RECORD_TEXT": "true",
             "WAKELINE_TTS__ENGINE": "hibari",
+            "WAKELINE_ENDPOINT__FOLLOW_UP_MS": str(FOLLOW_UP_MS),
             "PYTHONPATH": str(ROOT),
             "TZ": "UTC",
             **{f"WAKELINE_{key.upper()}": value for key, value in settings.items()},
