@@ -61,6 +61,11 @@ class MicroWakeDetector:
         self._triggers = Triggers(cutoffs)
         self._features = MicroWakeWordFeatures()
 
+    def __del__(self) -> None:
+        # The package's destructor of the features wipes whatever exception is on its way (another engine's model is
+        # missing, say), and the interpreter crashes for want of it. Within a finalizer the exception is put aside.
+        self._features = None
+
     def process(self, frame: Pcm) -> Sequence[WakeScore]:
         """Feed 160 samples; returns the words that were detected in them."""
         if len(frame) != _FRAME:

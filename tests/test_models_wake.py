@@ -100,3 +100,17 @@ def test_people_who_say_alexa(make: Callable[..., WakeDetector]) -> None:
         counts["alexa" in clip.name] += len(heard(detector, padded(recording(f"wake/{clip.name}"), 2.0)))
     assert counts[True] >= 19
     assert counts[False] <= 1
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("make", ENGINES)
+def test_a_detector_that_is_thrown_away_takes_no_exception_with_it(make: Callable[..., WakeDetector]) -> None:
+    def missing() -> object:
+        raise Unavailable("another engine's")
+
+    def both() -> object:
+        # The detector lies on the interpreter's stack alone: it is destroyed while the exception is on its way.
+        return (loaded(make, "hey_jarvis"), missing())
+
+    with pytest.raises(Unavailable):
+        both()
