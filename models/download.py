@@ -115,7 +115,7 @@ def _fetch(model: Model, part: Path, progress: Progress) -> None:
     """All bytes into `part`, by as many connections as it takes."""
     import httpx
 
-    with httpx.Client(follow_redirects=True, timeout=_TIMEOUT) as client, part.open("ab") as file:
+    with _begun(part) as file, httpx.Client(follow_redirects=True, timeout=_TIMEOUT) as client:
         broken = 0
         while (have := file.tell()) < model.bytes:
             try:
@@ -136,6 +136,17 @@ def _fetch(model: Model, part: Path, progress: Progress) -> None:
     if part.stat().st_size > model.bytes:
         part.unlink()
         raise WrongChecksum(f"{model.url} is longer than the catalog says: nothing of it was kept")
+
+
+@contextlib.contextmanager
+def _begun(part: Path) -> Iterator[BinaryIO]:
+    """The file to go on with; nothing is left of one in which nothing has come."""
+    with part.open("ab") as file:
+        try:
+            yield file
+        finally:
+            if not file.tell():
+                part.unlink()
 
 
 def _go_on(client: httpx.Client, model: Model, file: BinaryIO, progress: Progress) -> None:

@@ -221,6 +221,7 @@ def test_offline_is_one_line(server: Server, offer: Callable[..., catalog.Model]
     server.http.server_close()
     with pytest.raises(download.Offline, match="no connection to 127"):
         download.download(model, tmp_path)
+    assert left(tmp_path) == []
 
 
 def test_a_full_disk_keeps_nothing(
