@@ -254,7 +254,8 @@ def test_an_answer_for_a_superseded_turn_is_dropped() -> None:
 
 def test_a_notice_waits_until_the_question_is_answered() -> None:
     script = Script()
-    app = CannedApp({"book": open_reply("At what time?"), "at eight": "Booked."}, at={3200: notice("The call is over.")})
+    answers = {"book": open_reply("At what time?"), "at eight": "Booked."}
+    app = CannedApp(answers, at={3200: notice("The call is over.")})
     steps = [
         Step(np.concatenate([script.wake(), script.say("book")])),
         Step(script.say("at eight"), when=frozenset({Turn.FOLLOW_UP}), pause_ms=1500),
