@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from audio.events import TurnStarted
 from audio.frames import RATE
 from audio.resample import resample
 from audio.wav import read_wav, write_wav
@@ -80,6 +81,8 @@ def replay(arguments: argparse.Namespace, config: Config) -> int:
                 realtime=arguments.realtime,
             )
         )
+        if not any(isinstance(event, TurnStarted) for event in result.trace.events):
+            view.note("nobody said the wake word; with --press the whole recording is the request")
     if arguments.out:
         write_wav(arguments.out, result.trace.far)
     if arguments.timeline:
