@@ -44,7 +44,9 @@ EXIT_FAULT = 2
 def main(argv: list[str] | None = None) -> int:
     """Entry of the `wakeline` command."""
     arguments = _parser().parse_args(argv)
-    level = logging.DEBUG if arguments.verbose else logging.INFO
+    # A service's log tells what goes on; between the lines of a command it would be in the way.
+    usual = logging.INFO if arguments.command is commands.run else logging.WARNING
+    level = logging.DEBUG if arguments.verbose else usual
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("wakeline").setLevel(level)
     try:
