@@ -15,7 +15,7 @@ from audio.settings import LoopSettings
 _FEED = ms(100)
 """Audio goes to the recognizer in pieces of this length."""
 _READY_AFTER = ms(300)
-"""The ready sound comes only when the request did not follow in the same breath."""
+"""The ready sound comes only when the request did not follow in the same breath; a button needs none."""
 _TAIL = ms(300)
 """Of the closing silence the recognizer hears only this much: more costs time and invites invented words."""
 
@@ -54,7 +54,7 @@ class Utterance:
         self.turn = turn
         self.held = origin == "press"
         self.endpointer = Endpointer(settings.endpoint, opened, held=self.held)
-        self._ready_at = Samples(opened + _READY_AFTER) if origin in ("wake", "press") else None
+        self._ready_at = Samples(opened + _READY_AFTER) if origin == "wake" else None
         self.sent = False
         """The recognizer has been started."""
         self._since = since
