@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,10 @@ class ControlServer:
             return _error(ControlError("timed-out"))
         except ControlError as error:
             return _error(error)
-        except Exception:
-            _log.exception("a control request failed")  # a mistake of ours; the requester is told, the loop goes on
+        except Exception as error:
+            # A mistake of ours; the requester is told, the loop goes on. Not the text of it: it may hold a person's words.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("a control request failed: %s in %s:%d", type(error).__name__, where.filename, where.lineno or 0)
             return _error(ControlError("failed"))
 
 
