@@ -156,7 +156,7 @@ class ControlServer:
         except ControlError as error:
             return _error(error)
         except Exception as error:
-            # A mistake of ours; the requester is told, the loop goes on. Its text may hold a person's words: not logged.
+            # A mistake of ours; the requester is told, the loop goes on. Its text may hold people's words: not logged.
             where = traceback.extract_tb(error.__traceback__)[-1]
             _log.error("a control request failed: %s in %s:%d", type(error).__name__, where.filename, where.lineno or 0)
             return _error(ControlError("failed"))
