@@ -11,7 +11,7 @@ import pytest
 from audio import events as fact
 from audio import pump as pump_module
 from audio.events import Event
-from audio.frames import FRAME, Pcm
+from audio.frames import FRAME, Pcm, silence
 from audio.portaudio import SoundCardError, SoundCardLost
 from audio.pump import Pump
 from audio.wire import Heartbeat, Outbox
@@ -21,7 +21,7 @@ from tests.scenario import conversation
 
 
 class FakeCard:
-    """Frames come from the test; every failure can be switched on."""
+    """Frames come from the test, then silence as from any card; every failure can be switched on."""
 
     echo_delay = 0
     devices = (None, None)
@@ -53,7 +53,7 @@ class FakeCard:
         try:
             item = self.frames.get(timeout=0.01)
         except queue.Empty:
-            return None
+            return silence(FRAME)
         if isinstance(item, SoundCardLost):
             raise item
         return item
