@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audio.portaudio import SoundCardError, list_devices
 from audio.wav import WavError
-from device import commands, models_command
+from device import commands, functions_command, models_command, sessions_command, vapi_command, webhook_command
 from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     _control(sub)
     _looking(sub)
     book.add_parser(sub).set_defaults(command=book.run)
-    models_command.add_parser(sub).set_defaults(command=models_command.run)
+    for group in (models_command, functions_command, vapi_command, webhook_command, sessions_command):
+        group.add_parser(sub).set_defaults(command=group.run)
     return parser
 
 

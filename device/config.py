@@ -67,6 +67,10 @@ class Config(BaseSettings):
     calls: part.CallsSection = part.CallsSection()
     vapi: part.VapiSection = part.VapiSection()
     twilio: part.TwilioSection = part.TwilioSection()
+    web: part.WebSection = part.WebSection()
+    functions: dict[str, part.BackendSection] = Field(default_factory=dict)
+    """Functions behind an HTTP backend, by name; one of the name of a Python function takes its place."""
+    assistant: part.AssistantSection = part.AssistantSection()
     privacy: part.PrivacySection = part.PrivacySection()
     record: part.RecordSection = part.RecordSection()
     paths: part.PathsSection = Field(default_factory=part.PathsSection)

@@ -12,9 +12,13 @@ NAMES = (
     "VAPI_API_KEY",
     "VAPI_ASSISTANT_ID",
     "VAPI_PHONE_NUMBER_ID",
+    "VAPI_SERVER_SECRET",
+    "VAPI_WEBHOOK_SECRET",
     "TWILIO_ACCOUNT_SID",
     "TWILIO_AUTH_TOKEN",
     "TWILIO_NUMBER",
+    "BACKEND_URL",
+    "PORT",
 )
 """What is read; a credential's file may be called by the name in either case."""
 

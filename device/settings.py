@@ -88,6 +88,152 @@ class CallsSection(Section):
     """Nobody answers for so long: given up."""
 
 
+class HmacSection(Section):
+    """How the HMAC credential at Vapi is set up; the defaults are Vapi's own."""
+
+    header: str = "x-signature"
+    """Where the signature is."""
+    prefix: str = ""
+    """Before it, for instance "sha256="."""
+    algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
+    """As in the credential."""
+    encoding: Literal["hex", "base64"] = "hex"
+    """As in the credential."""
+    payload: str = "{timestamp}.{body}"
+    """What is signed; {method}, {url} and {message_id} are understood too."""
+    timestamp_header: str = "x-timestamp"
+    """Unix time in seconds or milliseconds."""
+    message_id_header: str = ""
+    """Only when {message_id} is signed."""
+    secret_is_base64: bool = False
+    """The secret is the base64 form of the key."""
+
+
+Scheme = Literal["hmac", "hmac-body", "bearer", "x-vapi-secret"]
+
+
+class WebSection(Section):
+    """Webhooks. The public port opens once a secret is set (VAPI_SERVER_SECRET, TWILIO_AUTH_TOKEN), never without."""
+
+    enabled: bool = True
+    """False keeps both ports closed."""
+    host: str = "127.0.0.1"
+    """Where the public port listens: a tunnel or proxy on this device reaches 127.0.0.1; "0.0.0.0" is everybody."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    """The public port; also read from PORT. 0 takes a free one."""
+    private_port: Annotated[int, Field(ge=0, le=65535)] = 3001
+    """Readiness and operation, on 127.0.0.1 alone."""
+    base_url: str = ""
+    """How the world reaches the public port (https://edge.example.org): signatures of Twilio are checked against it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose X-Forwarded-For is believed, for the rate limit alone."""
+    schemes: tuple[Scheme, ...] = ("hmac", "hmac-body", "bearer", "x-vapi-secret")
+    """Accepted from Vapi. Only "hmac" has a time in it; the others are protected from replay by our record alone."""
+    hmac: HmacSection = HmacSection()
+    """For the scheme "hmac"; "hmac-body" is x-vapi-signature, hex SHA-256 of the body."""
+    window_s: Annotated[int, Field(ge=1)] = 300
+    """A signature older or newer than this is refused."""
+    body_limit: Annotated[int, Field(ge=1024)] = 2_000_000
+    """Bytes of a request; a report at the end of a long call is the largest."""
+    slow_s: Annotated[float, Field(gt=0)] = 10.0
+    """A request that takes longer to arrive is ended."""
+    refused_per_minute: Annotated[int, Field(ge=1)] = 60
+    """Refused requests of one source; then it is answered 429 until it calms down."""
+    session_ttl_s: Annotated[int, Field(ge=60)] = 3600
+    """A call without events for so long is over."""
+
+
+class BackendSection(Section):
+    """A function behind an HTTP backend: `[functions.checkAvailability]`."""
+
+    description: str = ""
+    """What it does, for callers that choose it; the docstring of a Python function of the same name otherwise."""
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    """GET sends the arguments in the query, the others as JSON."""
+    path: str = "/"
+    """Added to `url`; {argument} is filled in."""
+    url: str = ""
+    """Unset: BACKEND_URL."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """${NAME} is a secret: an environment variable or a credential."""
+    parameters: dict[str, dict[str, object]] = Field(default_factory=dict)
+    """JSON Schema of each argument, with `question` and `retry`; unset: those of the Python function of this name."""
+    required: tuple[str, ...] = ()
+    """Arguments that are asked for."""
+    arguments: dict[str, str] = Field(default_factory=dict)
+    """The backend's name for an argument, where it is another one."""
+    result: dict[str, str] = Field(default_factory=dict)
+    """Our name for what the backend answers: `available = "isAvailable"`, `nextSlots = "nextSlot"`; unset: as it is."""
+    sentence: str = ""
+    """Said aloud, with {names} of the result; unset: what the answer says under "sentence"."""
+    alias: tuple[str, ...] = ()
+    """Other names of the function."""
+    effect: bool = True
+    """It changes something. A read (false) may be asked again after a failure."""
+    confirm: str = ""
+    """Asked before it runs, with {argument} in it."""
+    origins: tuple[Literal["voice", "text", "call", "web", "staff"], ...] = ("voice", "text", "call", "web", "staff")
+    """Where it may be called from."""
+    budget_s: Annotated[float, Field(gt=0)] = 4.0
+    """Longer: "still working", and the result later."""
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """Of one attempt at the backend."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
+    """Further attempts, with growing pauses, where asking again is harmless."""
+    idempotent: bool = False
+    """The backend knows an Idempotency-Key: an effect may be asked again too."""
+    at_once: Annotated[int, Field(ge=0)] = 0
+    """So many of it run side by side; 0 is no limit."""
+
+
+class AssistantSection(Section):
+    """The assistant at Vapi, as `wakeline vapi assistant` builds it."""
+
+    name: Annotated[str, Field(max_length=40)] = "wakeline"
+    """Its name in the dashboard."""
+    model_provider: str = "openai"
+    """Whose language model."""
+    model: str = "gpt-4o-mini"
+    """Which one."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    """0 is the most predictable."""
+    prompt: str = (
+        "You answer the phone for a small business. Keep every answer under 30 words, ask one question at a time, "
+        "and use the tools for everything about appointments. It is {{now}}."
+    )
+    """The system prompt."""
+    voice_provider: str = "vapi"
+    """"vapi" needs no key of another vendor; "11labs" and others do."""
+    voice_id: str = "Elliot"
+    """As that provider names it."""
+    voice_stability: Percent = 0.5
+    """11labs only."""
+    voice_similarity: Percent = 0.75
+    """11labs only."""
+    transcriber_provider: str = "deepgram"
+    """Whose speech to text."""
+    transcriber_model: str = "nova-3"
+    """Which one."""
+    language: str = "en-US"
+    """Spoken by the caller."""
+    keywords: tuple[str, ...] = ("appointment", "reschedule", "cancel")
+    """Words the transcriber listens for."""
+    first_message: str = "Hello, how can I help you?"
+    """Said first."""
+    end_message: Annotated[str, Field(max_length=1000)] = "Thank you for calling. Goodbye."
+    """Said last."""
+    recording: bool = False
+    """Recorded at Vapi; ask your callers first."""
+    longest_s: Annotated[int, Field(ge=10, le=43200)] = 600
+    """The call is cut after so long."""
+    interrupt_by_transcript: bool = False
+    """Cut the agent's speech from here, on partial transcripts; Vapi's own stop plan does it otherwise."""
+    transfer_to: str = ""
+    """A number (+12025550143) or SIP address for a caller who wants a person."""
+    credential_id: str = ""
+    """The credential with which Vapi signs its webhooks; without one it sends X-Vapi-Secret."""
+
+
 class VapiSection(Section):
     """The account at Vapi; its key is a secret (VAPI_API_KEY)."""
 
@@ -108,6 +254,13 @@ class TwilioSection(Section):
     """Also read from TWILIO_ACCOUNT_SID."""
     number: str = ""
     """The number we call from; also read from TWILIO_NUMBER."""
+    inbound: Literal["vapi", "stream", "sip", "number", "assistant-stream", "say"] = "say"
+    """What a call to our number gets: "vapi" (Vapi's documented bypass), "stream" (this device's media stream), "sip"
+    or "number" (`inbound_to`), "assistant-stream" (a stream URL with an assistant id), "say" (a sentence)."""
+    inbound_to: str = ""
+    """sip:name@host for "sip", +12025550143 for "number", wss://... for the two streams."""
+    inbound_text: str = "Sorry, nobody can take your call right now. Please call again later."
+    """For "say", and when everything else fails."""
 
 
 class PrivacySection(Section):

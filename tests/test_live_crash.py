@@ -97,6 +97,11 @@ def test_a_timer_rings_through_it_all(card: VirtualCard, running: Appliance) -> 
     ringing = running.mark
     running.recovered(running.strike(), ringing)
     running.wait_for("AlertRaised", after=ringing)
-    card.play(spoken("joe", "Stop."))
+    # New ears do not know the echo of their ring yet; a person who is not heard says it again.
+    for _ in range(3):
+        said = running.mark
+        card.play(spoken("joe", "Stop."))
+        if running.wait_for("AlertCleared", "TurnEnded", after=said)["type"] == "AlertCleared":
+            break
     running.wait_for("AlertCleared", after=ringing)
     assert not [line for line in running.said(ringing) if "is over" in line], "that was heard before"

@@ -5,7 +5,11 @@ FunctionError                 code "function-failed"       the function raised; 
 |-- WrongOrigin               code "function-forbidden"    not allowed from where the call came
 |-- BadArguments              code "arguments-invalid"     `problems` names each field and what is expected
 |-- Refused                   code chosen by the function  a "no" in a sentence: taken, closed, in the past
-|-- FunctionTimedOut          code "function-timed-out"    its time budget is over
+|-- FunctionTimedOut          code "function-timed-out"    its time limit is over, and it was given up
+|-- StillWorking              code "still-working"         its time budget is over, and it goes on; `handle` finds it
+|-- IdReused                  code "id-reused"             the id belongs to another call
+|-- BackendFailed             code "backend-failed"        the HTTP backend did not do it
+|   `-- BackendUnavailable    code "backend-unavailable"   ... and is not asked for a while
 `-- StoreFailed               code "store-failed"          the database is locked, full, read-only or corrupt
 """
 
@@ -45,6 +49,14 @@ class FunctionResult:
     """What to say aloud; always set for an error."""
     replayed: bool = False
     """True when the id was known and nothing ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateResult:
+    """The result of a call that was answered "still working"; to be told to whoever asked."""
+
+    call: FunctionCall
+    result: FunctionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,31 @@ class Refused(FunctionError):
 class FunctionTimedOut(FunctionError):
     code = "function-timed-out"
     sentence = "That takes longer than it should. Please try again in 30 seconds."
+
+
+class StillWorking(FunctionError):
+    """Not an end: the call is recorded, goes on, and its result comes as a `LateResult`."""
+
+    code = "still-working"
+    sentence = "I'm still working on that. I'll tell you as soon as it is done."
+
+    def __init__(self, handle: str) -> None:
+        super().__init__(f"{handle} goes on")
+        self.handle = handle
+
+
+class IdReused(FunctionError):
+    code = "id-reused"
+    sentence = "Sorry, that got mixed up. Please ask again."
+
+
+class BackendFailed(FunctionError):
+    code = "backend-failed"
+    sentence = "Sorry, I can't reach the booking system. Please try again in 30 seconds."
+
+
+class BackendUnavailable(BackendFailed):
+    code = "backend-unavailable"
 
 
 class StoreFailed(FunctionError):

@@ -59,6 +59,9 @@ class FunctionSpec:
     """Asked before it runs, with {slot} in it and [parts left out without their slot]; empty: it runs at once."""
     origins: tuple[Origin, ...] = EVERYWHERE
     budget_s: float = 4.0
+    """Longer: answered "still working", and the result is told later."""
+    at_once: int = 0
+    """So many of it run side by side; 0 is no limit."""
     is_async: bool = False
     source: str = ""
     """The module or file it comes from."""

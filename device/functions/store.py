@@ -6,25 +6,29 @@ aware UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from device.calls.attempts import CallStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A function call that has its final result: `value`, or `error_code` with a sentence."""
+    """A function call: with its final result (`value`, or `error_code` with a sentence), or still running."""
 
     id: str
     name: str
     arguments: Mapping[str, Any]
     origin: str
     session: str
-    state: Literal["done", "refused", "failed"]
+    state: Literal["running", "done", "refused", "failed"]
+    """"running": it was answered "still working"; a crash must not lose it."""
     value: Mapping[str, Any] | None
     error_code: str
     sentence: str
@@ -68,10 +72,74 @@ class Unheard:
     created: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An authentic request from outside and what it was answered: seen again, it is answered so again."""
+
+    digest: str
+    """Of its path and raw body: a retry has a new signature, and the same body."""
+    status: int
+    media_type: str
+    body: bytes
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A phone call of a provider, from its first event to its report."""
+
+    id: str
+    provider: Literal["vapi", "twilio"]
+    state: str
+    """The provider's word, never behind a later one: queued, ringing, in-progress, ended..."""
+    started: datetime
+    ended: datetime | None = None
+    reason: str = ""
+    """Why it ended, in the provider's words."""
+    summary: str = ""
+    """Kept only if the user has allowed text to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One event of a session, without what people said."""
+
+    session: str
+    number: int
+    """The provider's sequence number where it has one, else the order of arrival."""
+    kind: str
+    detail: str
+    at: datetime
+
+
 class Reading(Protocol):
     """One consistent view of what is stored."""
 
     def function_call(self, id: str) -> RecordedCall | None: ...
+
+    def function_calls(self, session: str | None = None, *, most: int = 1000) -> list[RecordedCall]:
+        """Newest first; of one session, or all."""
+        ...
+
+    def running_calls(self) -> list[RecordedCall]:
+        """Those answered "still working" whose end is not recorded, oldest first."""
+        ...
+
+    def undelivered(self, session: str | None = None) -> list[RecordedCall]:
+        """Ended after they were answered "still working", and their result not told yet; oldest first."""
+        ...
+
+    def answered(self, digest: str) -> Answered | None: ...
+
+    def session(self, id: str) -> Session | None: ...
+
+    def sessions(self, *, most: int = 1000) -> list[Session]:
+        """Newest first."""
+        ...
+
+    def session_events(self, session: str) -> list[SessionEvent]:
+        """By their number."""
+        ...
 
     def appointments(
         self, start: datetime | None = None, end: datetime | None = None, *, cancelled: bool = False
@@ -93,7 +161,29 @@ class Reading(Protocol):
 class Writing(Reading, Protocol):
     """Changes that are committed together or not at all."""
 
-    def record_function_call(self, call: RecordedCall) -> None: ...
+    def record_function_call(self, call: RecordedCall) -> None:
+        """New, or the end of one that was running."""
+        ...
+
+    def mark_delivered(self, call: str) -> bool:
+        """A late result was told; False if it was not waiting."""
+        ...
+
+    def record_answered(self, answered: Answered) -> None: ...
+
+    def open_session(self, id: str, provider: Literal["vapi", "twilio"], at: datetime) -> None:
+        """Once; again it changes nothing."""
+        ...
+
+    def note_session(self, id: str, kind: str, detail: str, at: datetime, *, number: int | None = None) -> bool:
+        """An event of an open session, in its order; False when one with this number is there already."""
+        ...
+
+    def set_session_state(self, id: str, state: str) -> None: ...
+
+    def close_session(self, id: str, reason: str, summary: str, at: datetime) -> bool:
+        """False when it was closed before; the first reason stays."""
+        ...
 
     def add_appointment(
         self, starts: datetime, minutes: int, zone: str, *, name: str, people: int, created: datetime, call_id: str = ""
@@ -119,6 +209,14 @@ class Store(CallStore, Protocol):
 
     def transaction(self) -> AbstractContextManager[Writing]:
         """Committed when the block ends, undone when it raises."""
+        ...
+
+    def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:
+        """Do it in the writer's next group of changes; the future has its value once that group is committed.
+
+        Each work is undone alone when it raises, and its exception is the future's. `urgent` (somebody in the room
+        waits) goes before the others.
+        """
         ...
 
     def next_epoch(self) -> int:
