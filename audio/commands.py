@@ -11,7 +11,7 @@ import msgspec
 
 from audio.frames import TurnId
 
-Worker = Literal["stt", "tts", "app"]
+Worker = Literal["stt", "tts", "wake", "app"]
 
 
 class Wish(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -48,6 +48,15 @@ class AbortRecognition(Wish, frozen=True, tag=True):
     worker = "stt"
 
 
+class ConfirmWake(Wish, frozen=True, tag=True):
+    """Is it the wake word? Answered by `WakeJudged`, or by `EngineFailed`."""
+
+    worker = "wake"
+    word: str
+    pcm: bytes
+    """int16 at 16 kHz: the word with what was heard before and after it."""
+
+
 class Synthesize(Wish, frozen=True, tag=True):
     """Answered by `ClauseSynthesized`... and `SynthesisFinished`, or by `EngineFailed`."""
 
@@ -80,6 +89,7 @@ Command = (
     | DecodePartial
     | FinishRecognition
     | AbortRecognition
+    | ConfirmWake
     | Synthesize
     | CancelSynthesis
     | Answer

@@ -7,35 +7,30 @@ then carry out `take()`. It knows no clock: `now` is the number of samples fed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from msgspec.structs import replace
 
 from audio import commands as wish
 from audio import events as fact
 from audio.bargein import cuts_reply
 from audio.buffers import PreRoll
-from audio.commands import Command
 from audio.events import Event, TurnOrigin, TurnOutcome
 from audio.frames import FRAME, RATE, TURNS_PER_EPOCH, Pcm, Samples, TurnId, ms, silence
 from audio.gate import GateReading
 from audio.listener import HeardFact, Listener
+from audio.output import Outgoing, Output
 from audio.regions import Regions
 from audio.settings import LoopSettings
 from audio.speaker import Speaker
 from audio.turn import On, Turn, turn_step
 from audio.utterance import Utterance, request_start
+from audio.waiting import Waiting
+from audio.wakecheck import WakeCheck
 
 _MEMORY = 20 * RATE
 """Near end kept: longer than any utterance, so that nothing fed late is gone."""
-_MOST_NOTICES = 32
 
-
-class Output(NamedTuple):
-    """What the core has to say since it was last asked."""
-
-    events: tuple[Event, ...]
-    commands: tuple[Command, ...]
+_AT_REST = (Turn.IDLE, Turn.FOLLOW_UP, Turn.ALERTING)
+"""Nothing is under way that a wake word could take away."""
 
 
 class Conversation:
@@ -55,10 +50,9 @@ class Conversation:
         self._open_turn = False
         self._phrases: tuple[str, ...] = ()
         self._due: Samples | None = None
-        self._notices: list[fact.NoticeDecided] = []
-        self._alerts: dict[str, fact.AlertRaised] = {}
-        self._events: list[Event] = []
-        self._commands: list[Command] = []
+        self._waiting = Waiting()
+        self._check = WakeCheck(settings.wake)
+        self._out = Outgoing()
 
     # -- the clock ------------------------------------------------------------------------------------------------
     def pull(self, n: int = FRAME) -> Pcm:
@@ -78,6 +72,8 @@ class Conversation:
         for what in heard.facts:
             self._emit(what)
             self._hear(what)
+        if (question := self._check.step(self.now, self._near)) is not None:
+            self._out.commands.append(question)
         if self._utterance is not None:
             self._listen(heard.reading)
         self._check_due()
@@ -96,10 +92,7 @@ class Conversation:
         return self._due
 
     def take(self) -> Output:
-        output = Output(tuple(self._events), tuple(self._commands))
-        self._events.clear()
-        self._commands.clear()
-        return output
+        return self._out.take()
 
     # -- what arrives ---------------------------------------------------------------------------------------------
     def receive(self, event: Event) -> None:
@@ -113,17 +106,16 @@ class Conversation:
         match event:
             case fact.FinalText() if self.state is Turn.THINKING:
                 self._final(event)
+            case fact.WakeJudged() | fact.EngineFailed(engine="wake"):
+                self._judged(event)
             case fact.ReplyDecided():
                 self._trigger(On.REPLY if event.text.strip() else On.SILENT_REPLY, event)
             case fact.ClauseSynthesized() | fact.SynthesisFinished() | fact.EngineFailed():
-                self._synthesized(event)
-            case fact.NoticeDecided():
-                self._notices = [*self._notices, event][-_MOST_NOTICES:]
-            case fact.AlertRaised():
-                self._alerts[event.alert] = event
-            case fact.AlertCleared():
-                self._alerts.pop(event.alert, None)
-                if not self._alerts:
+                if self.state is Turn.SPEAKING:
+                    self._synthesized(event)
+            case fact.NoticeDecided() | fact.AlertRaised() | fact.AlertCleared():
+                self._waiting.receive(event)
+                if isinstance(event, fact.AlertCleared) and not self._waiting.alerts:
                     self._trigger(On.ALERT_OVER)
             case fact.Pressed() | fact.Released():
                 self._button(event)
@@ -152,16 +144,22 @@ class Conversation:
         elif self.state is not Turn.SPEAKING or self._cuts(event):
             self._trigger(On.PRESS)
 
+    def _judged(self, event: fact.WakeJudged | fact.EngineFailed) -> None:
+        """The second opinion on the wake word; a detector that has failed has none, and then the first one's counts."""
+        held = self._check.settle(event.turn)
+        if isinstance(event, fact.WakeJudged) and not event.confirmed:
+            self._trigger(On.REJECTED)
+        elif held is not None and self.state is Turn.THINKING:
+            self._final(held)
+
     def _final(self, event: fact.FinalText) -> None:
-        if event.text.strip():
-            self._trigger(On.TEXT, event)
-        else:
-            # In a follow-up, and while something rings, nobody has called us: speech without words is not for us.
-            self._trigger(On.NOT_FOR_US if self._origin in ("follow_up", "alert") else On.NO_TEXT, event)
+        if self._check.hold(event):
+            return
+        # In a follow-up, and while something rings, nobody has called us: speech without words is not for us.
+        without = On.NOT_FOR_US if self._origin in ("follow_up", "alert") else On.NO_TEXT
+        self._trigger(On.TEXT if event.text.strip() else without, event)
 
     def _synthesized(self, event: fact.ClauseSynthesized | fact.SynthesisFinished | fact.EngineFailed) -> None:
-        if self.state is not Turn.SPEAKING:
-            return
         if not self._speaker.receive(event):
             self._trigger(On.TIMEOUT)
         elif self._speaker.closed:
@@ -171,26 +169,24 @@ class Conversation:
 
     # -- what is heard --------------------------------------------------------------------------------------------
     def _hear(self, what: HeardFact) -> None:
+        if self._utterance is not None:
+            self._utterance.hear(what)
         match what:
             case fact.WakeHeard():
                 held = self._utterance is not None and self._utterance.held  # Only the button ends what it began.
-                if not held and (self.state is not Turn.SPEAKING or self._cuts(what)):
+                if not (held or self._check.repeats(what)) and (self.state in _AT_REST or self._cuts(what)):
                     self._trigger(On.WAKE, what)
             case fact.SpeechStarted():
-                if self._utterance is not None:
-                    self._utterance.speech_started(what)
                 self._trigger(On.VOICE, what)
-            case fact.SpeechEnded():
-                if self._utterance is not None:
-                    self._utterance.speech_ended(what)
 
     def _cuts(self, evidence: fact.WakeHeard | fact.Pressed) -> bool:
-        return cuts_reply(evidence, interruptible=self._speaker.interruptible) is not None
+        interruptible = self.state is not Turn.SPEAKING or self._speaker.interruptible
+        return cuts_reply(evidence, interruptible=interruptible) is not None
 
     def _listen(self, reading: GateReading | None) -> None:
         assert self._utterance is not None
         commands, end = self._utterance.step(self.now, reading, self._near)
-        self._commands += commands
+        self._out.commands += commands
         if self._utterance.ready(self.now):
             self._speaker.mixer.play("ready")
         if end is not None:
@@ -199,19 +195,17 @@ class Conversation:
     def _utterance_over(self, reason: fact.UtteranceEnd) -> None:
         utterance = self._utterance
         assert utterance is not None
-        if reason == "no_speech" or not (utterance.sent or utterance.endpointer.spoken):
+        if reason == "no_speech" or not utterance.anything:
             self._end_utterance(reason)
             self._trigger(On.NOTHING_SAID)
             return
-        self._commands += utterance.close(self.now, self._near)
-        self._commands.append(wish.FinishRecognition(turn=utterance.turn))
+        self._out.commands += utterance.finish(self.now, self._near)
         self._end_utterance(reason)
         self._trigger(On.UTTERANCE_DONE)
 
     def _end_utterance(self, reason: fact.UtteranceEnd) -> None:
         assert self._utterance is not None
-        end = self._utterance.endpointer.speech_end
-        self._emit(fact.UtteranceEnded(turn=self._utterance.turn, reason=reason, speech_end=end))
+        self._emit(self._utterance.ended(reason))
         self._utterance = None
 
     # -- the table ------------------------------------------------------------------------------------------------
@@ -234,20 +228,21 @@ class Conversation:
 
     def _settle(self) -> None:
         """At rest: say what waits, ring what rings."""
-        if self.state in (Turn.IDLE, Turn.ALERTING) and self._notices:
+        if self.state in (Turn.IDLE, Turn.ALERTING) and self._waiting.notices:
             self._trigger(On.NOTICE)
-        if self.state in (Turn.IDLE, Turn.FOLLOW_UP) and self._alerts:
+        if self.state in (Turn.IDLE, Turn.FOLLOW_UP) and self._waiting.alerts:
             self._trigger(On.ALERT)
 
     # -- actions: opening an utterance ----------------------------------------------------------------------------
     def _do_open_after_word(self, word: fact.WakeHeard) -> None:
         self._open("wake", request_start(word, self._near))
+        self._check.begin(self._turn, word)
 
     def _do_open_held(self, _: fact.Pressed | None) -> None:
         self._open("press", Samples(max(0, self.now - ms(self._settings.recognition.preroll_ms))))
 
     def _do_open_at_onset(self, voice: fact.SpeechStarted) -> None:
-        origin: TurnOrigin = "alert" if self._alerts else "follow_up"
+        origin: TurnOrigin = "alert" if self._waiting.alerts else "follow_up"
         since = Samples(max(0, voice.onset - ms(self._settings.recognition.preroll_ms)))
         utterance = self._open(origin, since)
         utterance.endpointer.credit(self.now, self.now - voice.onset)
@@ -255,25 +250,26 @@ class Conversation:
     def _open(self, origin: TurnOrigin, since: Samples) -> Utterance:
         """A new turn begins; one under way is superseded, a reply under way is cut."""
         if self._speaker.speaking:
-            self._commands.append(wish.CancelSynthesis(turn=self._turn))
+            self._out.commands.append(wish.CancelSynthesis(turn=self._turn))
             self._emit(self._speaker.cut("press" if origin == "press" else "wake"))
         self._supersede()
         self._begin_turn(origin, since)
-        phrases = sum((alert.phrases for alert in self._alerts.values()), self._phrases)
+        phrases = (*self._phrases, *self._waiting.phrases)
         self._utterance = Utterance(self._turn, since, self.now, self._settings, phrases, origin)
         return self._utterance
 
     def _supersede(self) -> None:
         if self._utterance is not None:
-            self._commands.append(wish.AbortRecognition(turn=self._turn))
+            self._out.commands.append(wish.AbortRecognition(turn=self._turn))
             self._end_utterance("cut")
         if self._open_turn:
-            self._commands.append(wish.Abandon(turn=self._turn))
+            self._out.commands.append(wish.Abandon(turn=self._turn))
             self._end_turn("superseded")
 
     def _begin_turn(self, origin: TurnOrigin, since: Samples) -> None:
         self._turn = TurnId(self._turn + 1)
         self._origin = origin
+        self._check.end()
         self._open_turn = True
         self._emit(fact.TurnStarted(turn=self._turn, by=origin, since=since))
 
@@ -287,16 +283,23 @@ class Conversation:
         self._wait(self._settings.reply.timeout_ms)
 
     def _do_ask(self, final: fact.FinalText) -> None:
-        self._commands.append(wish.Answer(turn=final.turn, text=final.text.strip(), confidence=final.confidence))
+        self._out.commands.append(wish.Answer(turn=final.turn, text=final.text.strip(), confidence=final.confidence))
         self._wait(self._settings.reply.timeout_ms)
 
     def _do_give_up(self, _: None) -> None:
         if self._utterance is not None:
-            self._commands.append(wish.AbortRecognition(turn=self._turn))
+            self._out.commands.append(wish.AbortRecognition(turn=self._turn))
             self._end_utterance("cut")
         if self._origin in ("wake", "press") and self.regions.hearing:
             self._speaker.mixer.play("cannot_hear")
         self._end_turn("nothing_said")
+
+    def _do_reject(self, _: fact.WakeJudged) -> None:
+        """Not the wake word: what was heard is forgotten, and nothing is said about it."""
+        self._out.commands.append(wish.AbortRecognition(turn=self._turn))
+        if self._utterance is not None:
+            self._end_utterance("cut")
+        self._end_turn("rejected")
 
     def _do_end_not_heard(self, _: fact.FinalText) -> None:
         self._end_turn("not_heard")
@@ -304,23 +307,19 @@ class Conversation:
     def _do_fail(self, _: Event | None) -> None:
         self._speaker.abandon()
         self._speaker.mixer.play("cannot_hear")
-        self._commands += [wish.CancelSynthesis(turn=self._turn), wish.Abandon(turn=self._turn)]
+        self._out.commands += [wish.CancelSynthesis(turn=self._turn), wish.Abandon(turn=self._turn)]
         self._end_turn("failed")
 
     # -- actions: speaking ----------------------------------------------------------------------------------------
-    def _do_speak(self, decided: fact.ReplyDecided) -> None:
-        self._say(decided)
-
     def _do_speak_notice(self, _: None) -> None:
-        notice = self._notices.pop(0)
         self._supersede()
         self._begin_turn("notice", self.now)
-        self._say(notice)
+        self._do_say(self._waiting.notices.pop(0))
 
-    def _say(self, decided: fact.ReplyDecided | fact.NoticeDecided) -> None:
+    def _do_say(self, decided: fact.ReplyDecided | fact.NoticeDecided) -> None:
         self._speaker.say(self._turn, decided)
         self._phrases = decided.phrases
-        self._commands.append(wish.Synthesize(turn=self._turn, text=decided.text))
+        self._out.commands.append(wish.Synthesize(turn=self._turn, text=decided.text))
         self._wait(self._settings.reply.timeout_ms)
 
     def _do_end_answered(self, _: Event | None) -> None:
@@ -339,11 +338,8 @@ class Conversation:
     def _do_ring(self, _: None) -> None:
         self._speaker.mixer.ring(True)
 
-    def _do_hush(self, _: None) -> None:
-        self._speaker.mixer.ring(False)
-
     def _wait(self, milliseconds: int) -> None:
         self._due = Samples(self.now + ms(milliseconds))
 
     def _emit(self, event: Event) -> None:
-        self._events.append(event if event.at else replace(event, at=self.now))
+        self._out.emit(event, self.now)

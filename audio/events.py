@@ -15,7 +15,7 @@ from audio.frames import Samples, TurnId
 
 TurnOrigin = Literal["wake", "press", "follow_up", "alert", "notice"]
 UtteranceEnd = Literal["silence", "release", "cap", "no_speech", "cut"]
-TurnOutcome = Literal["answered", "nothing_said", "not_heard", "cancelled", "superseded", "failed"]
+TurnOutcome = Literal["answered", "nothing_said", "not_heard", "cancelled", "superseded", "failed", "rejected"]
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -66,6 +66,17 @@ class WakeHeard(Fact, frozen=True, tag=True):
     score: float
     word_end: Samples
     """The word's estimated end: the request may begin here, in the same breath."""
+    sure: bool = True
+    """Enough to interrupt something; less is enough to begin listening, while a second detector looks at it."""
+
+
+class WakeJudged(Fact, frozen=True, tag=True):
+    """A second detector has looked at the wake word that opened the turn."""
+
+    turn: TurnId
+    word: str
+    score: float
+    confirmed: bool
 
 
 class Pressed(Fact, frozen=True, tag=True):
@@ -249,6 +260,7 @@ Event = (
     | SamplesLost
     | LevelMeasured
     | WakeHeard
+    | WakeJudged
     | Pressed
     | Released
     | SpeechStarted

@@ -48,7 +48,7 @@ class Listener:
         if self._wake:
             for score in self._wake.process(pcm):
                 word_end = Samples(max(0, end - self._wake.lag))
-                facts.append(WakeHeard(at=end, word=score.word, score=score.score, word_end=word_end))
+                facts.append(WakeHeard(at=end, word=score.word, score=score.score, word_end=word_end, sure=score.sure))
         if end % _METER_EVERY < len(near):
             meter = LevelMeasured(at=end, near_db=reading.level_db, far_db=level_db(far), floor_db=reading.floor_db)
             facts.append(meter)

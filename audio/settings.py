@@ -59,6 +59,18 @@ class RecognitionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeSettings:
+    """How a wake word that one detector has heard is confirmed by another."""
+
+    confirm: bool = False
+    """There is a second detector."""
+    before_ms: int = 2400
+    """It hears from so long before the detection ..."""
+    after_ms: int = 400
+    """... to so long after it; listening has begun meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySettings:
     """How the appliance speaks."""
 
@@ -84,3 +96,4 @@ class LoopSettings:
     endpoint: EndpointSettings = field(default_factory=EndpointSettings)
     recognition: RecognitionSettings = field(default_factory=RecognitionSettings)
     reply: ReplySettings = field(default_factory=ReplySettings)
+    wake: WakeSettings = field(default_factory=WakeSettings)

@@ -5,11 +5,12 @@ Theory of operation
 Everything that happens is first a *trigger*. The conversation looks it up here under the region's present state and
 gets the next state and the name of the action to carry out. Nothing else changes a state.
 
-**Turn.** IDLE waits for the wake word or the button. LISTENING has an utterance open; it ends by silence, by releasing
-the button, by the cap, or in NOTHING_SAID. THINKING waits first for the final text, then for the app's answer. SPEAKING
-plays the answer; wake word and button cut it (when `audio/bargein.py` says so) and open the next turn. FOLLOW_UP
-listens for a while without the wake word. ALERTING rings until it is cleared; a voice opens a turn without the word.
-Coming to rest in IDLE, the conversation looks whether a notice waits or something still rings.
+**Turn.** IDLE waits for the wake word or the button. A second detector looks at the word while LISTENING has begun;
+when it says no, the turn ends without a sound (REJECTED). LISTENING has an utterance open; it ends by silence, by
+releasing the button, by the cap, or in NOTHING_SAID. THINKING waits first for the final text, then for the app's
+answer. SPEAKING plays the answer; wake word and button cut it (when `audio/bargein.py` says so) and open the next
+turn. FOLLOW_UP listens for a while without the wake word. ALERTING rings until it is cleared; a voice opens a turn
+without the word. Coming to rest in IDLE, the conversation looks whether a notice waits or something still rings.
 
 **Call.** A call is placed (DIALLING) or comes in (RINGING), becomes LIVE and ends. The turn goes on beside it.
 
@@ -68,6 +69,7 @@ class On(Enum):
     ALERT_OVER = "nothing rings any more"
     TIMEOUT = "the answer did not come"
     MIC_CLOSED = "the microphone was closed"
+    REJECTED = "it was not the wake word"
 
 
 class Transition(NamedTuple):
@@ -89,12 +91,14 @@ TURN: dict[Turn, dict[On, Transition]] = {
         On.UTTERANCE_DONE: Transition(Turn.THINKING, "finish"),
         On.NOTHING_SAID: Transition(Turn.IDLE, "give_up"),
         On.MIC_CLOSED: Transition(Turn.IDLE, "give_up"),
+        On.REJECTED: Transition(Turn.IDLE, "reject"),
     },
     Turn.THINKING: {
         On.TEXT: Transition(Turn.THINKING, "ask"),
         On.NO_TEXT: Transition(Turn.THINKING, "ask"),
         On.NOT_FOR_US: Transition(Turn.IDLE, "end_not_heard"),
-        On.REPLY: Transition(Turn.SPEAKING, "speak"),
+        On.REJECTED: Transition(Turn.IDLE, "reject"),
+        On.REPLY: Transition(Turn.SPEAKING, "say"),
         On.SILENT_REPLY: Transition(Turn.IDLE, "end_answered"),
         On.WAKE: Transition(Turn.LISTENING, "open_after_word"),
         On.PRESS: Transition(Turn.LISTENING, "open_held"),
@@ -120,18 +124,18 @@ TURN: dict[Turn, dict[On, Transition]] = {
         On.WAKE: Transition(Turn.LISTENING, "open_after_word"),
         On.PRESS: Transition(Turn.LISTENING, "open_held"),
         On.NOTICE: Transition(Turn.SPEAKING, "speak_notice"),
-        On.ALERT_OVER: Transition(Turn.IDLE, "hush"),
+        On.ALERT_OVER: Transition(Turn.IDLE, "rest"),
     },
 }
 
 _LATE = {On.UTTERANCE_DONE, On.NOTHING_SAID, On.TEXT, On.NO_TEXT, On.NOT_FOR_US, On.REPLY, On.SILENT_REPLY, On.PLAYED}
-_LATE |= {On.PLAYED_OPEN, On.WINDOW_OVER, On.TIMEOUT}
+_LATE |= {On.PLAYED_OPEN, On.WINDOW_OVER, On.TIMEOUT, On.REJECTED}
 
 IGNORED: dict[Turn, frozenset[On]] = {
     # A voice without a wake word is none of our business; what rings or waits is looked at when the turn comes to rest.
     Turn.IDLE: frozenset({On.VOICE, On.ALERT_OVER, On.MIC_CLOSED} | _LATE),
     Turn.LISTENING: frozenset(
-        {On.VOICE, On.NOTICE, On.ALERT, On.ALERT_OVER} | _LATE - {On.UTTERANCE_DONE, On.NOTHING_SAID}
+        {On.VOICE, On.NOTICE, On.ALERT, On.ALERT_OVER} | _LATE - {On.UTTERANCE_DONE, On.NOTHING_SAID, On.REJECTED}
     ),
     Turn.THINKING: frozenset(
         {On.VOICE, On.NOTICE, On.ALERT, On.ALERT_OVER, On.MIC_CLOSED, On.UTTERANCE_DONE, On.NOTHING_SAID}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from audio.buffers import PreRoll
-from audio.commands import Command, DecodePartial, FeedRecognition, StartRecognition
+from audio.commands import Command, DecodePartial, FeedRecognition, FinishRecognition, StartRecognition
 from audio.endpoint import Endpointer
-from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd, WakeHeard
+from audio.events import SpeechEnded, SpeechStarted, TurnOrigin, UtteranceEnd, UtteranceEnded, WakeHeard
 from audio.frames import FRAME, Samples, TurnId, ms
 from audio.gate import GateReading
+from audio.listener import HeardFact
 from audio.settings import LoopSettings
 
 _FEED = ms(100)
@@ -64,19 +65,21 @@ class Utterance:
         self._settings = settings.recognition
         self._phrases = phrases
 
-    def speech_started(self, fact: SpeechStarted) -> None:
-        """A voice after a pause: the recognizer hears from a little before its onset."""
-        if self._start is None:
-            self._start = Samples(max(self._since, fact.onset - ms(self._settings.preroll_ms)))
-
-    def speech_ended(self, fact: SpeechEnded) -> None:
-        """The voice ended before it was an utterance: it was the tail of the wake word, forget it.
-
-        What was said after the detection is kept: it may be a short first word.
+    def hear(self, what: HeardFact) -> None:
+        """A voice after a pause is heard from a little before its onset. One that ended before it was an utterance was
+        the tail of the wake word and is forgotten; what was said after the detection is kept, it may be a first word.
         """
-        if not self.sent and not self.held:
-            self._since = max(self._since, min(fact.last, self.endpointer.opened))
-            self._start = None
+        match what:
+            case SpeechStarted() if self._start is None:
+                self._start = Samples(max(self._since, what.onset - ms(self._settings.preroll_ms)))
+            case SpeechEnded() if not self.sent and not self.held:
+                self._since = max(self._since, min(what.last, self.endpointer.opened))
+                self._start = None
+
+    @property
+    def anything(self) -> bool:
+        """Something was said."""
+        return self.sent or self.endpointer.spoken
 
     def step(
         self, now: Samples, reading: GateReading | None, audio: PreRoll
@@ -97,9 +100,12 @@ class Utterance:
         self._ready_at = None
         return self.endpointer.speech_end <= self.endpointer.opened
 
-    def close(self, now: Samples, audio: PreRoll) -> list[Command]:
-        """The rest of the audio."""
-        return self._feed(now, audio, at_once=True)
+    def finish(self, now: Samples, audio: PreRoll) -> list[Command]:
+        """The rest of the audio, and the end of it."""
+        return [*self._feed(now, audio, at_once=True), FinishRecognition(turn=self.turn)]
+
+    def ended(self, reason: UtteranceEnd) -> UtteranceEnded:
+        return UtteranceEnded(turn=self.turn, reason=reason, speech_end=self.endpointer.speech_end)
 
     def _partial_due(self, now: Samples, voiced: bool) -> bool:
         every = ms(self._settings.partial_ms)

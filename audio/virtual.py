@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from audio.commands import Command
-from audio.events import ClauseSynthesized, Event, FinalText, PartialText
+from audio.events import ClauseSynthesized, Event, FinalText, PartialText, WakeJudged
 from audio.frames import RATE, Samples, ms
 from audio.workers import Inbox, Job
 
@@ -40,6 +40,7 @@ class FixedCosts:
     partial_ms: int = 40
     final_ms: int = 60
     clause_ms: int = 80
+    verdict_ms: int = 150
     app_ms: int = 10
 
     def step(self, command: Command, result: Event | None, measured_s: float) -> Samples:
@@ -48,6 +49,8 @@ class FixedCosts:
                 return ms(self.partial_ms)
             case FinalText():
                 return ms(self.final_ms)
+            case WakeJudged():
+                return ms(self.verdict_ms)
             case ClauseSynthesized():
                 return ms(self.clause_ms)
         return Samples(0)

@@ -1,6 +1,6 @@
-"""Owns how slow work is done: what waits, what is overtaken, and the two jobs (recognition, synthesis).
+"""Owns how slow work is done: what waits, what is overtaken, and the jobs (recognition, synthesis, wake words).
 
-The live shell runs an `Inbox` and a job per thread; the offline shell runs the same two on its virtual computer.
+The live shell runs an `Inbox` and a job per thread; the offline shell runs the same on its virtual computer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,25 @@ from audio.commands import (
     AbortRecognition,
     CancelSynthesis,
     Command,
+    ConfirmWake,
     DecodePartial,
     FeedRecognition,
     FinishRecognition,
     StartRecognition,
     Synthesize,
 )
-from audio.events import ClauseSynthesized, EngineFailed, Event, FinalText, PartialText, SynthesisFinished
+from audio.events import (
+    ClauseSynthesized,
+    EngineFailed,
+    Event,
+    FinalText,
+    PartialText,
+    SynthesisFinished,
+    WakeJudged,
+)
 from audio.frames import RATE, TurnId
 from audio.resample import resample
-from models.engines import EngineError, Recognizer, Synthesizer
+from models.engines import EngineError, Recognizer, Synthesizer, WakeVerifier
 
 log = logging.getLogger("wakeline.audio.workers")
 
@@ -112,6 +121,29 @@ class SynthesisJob:
         self._synthesizer.cancel()
 
 
+class VerificationJob:
+    """Owner of the second wake word detector."""
+
+    name = "wake"
+
+    def __init__(self, verifier: WakeVerifier) -> None:
+        self._verifier = verifier
+
+    def run(self, command: Command) -> Iterator[Event]:
+        if not isinstance(command, ConfirmWake):
+            return
+        try:
+            verdict = self._verifier.verify(command.word, np.frombuffer(command.pcm, np.int16))
+        except EngineError as error:
+            log.warning("wake word: %s: %s", error.code, type(error).__name__)
+            yield EngineFailed(engine="wake", code=error.code, turn=command.turn)
+            return
+        yield WakeJudged(turn=command.turn, word=command.word, score=verdict.score, confirmed=verdict.confirmed)
+
+    def interrupt(self, turn: TurnId) -> None:
+        """It is short."""
+
+
 class Inbox:
     """Commands that wait for one worker. It stays short by dropping what is overtaken, so it needs no bound of its own:
     one utterance is bounded by the cap, and a new one clears the old."""
@@ -131,6 +163,8 @@ class Inbox:
                 self._drop(DecodePartial)
             case CancelSynthesis() | Synthesize():
                 self._drop(Synthesize)
+            case ConfirmWake():
+                self._drop(ConfirmWake)
         if isinstance(command, CancelSynthesis):
             return True
         self._waiting.append(command)

@@ -63,6 +63,16 @@ class WakeScore:
     word: str
     score: float
     """0..1, as the engine gives it."""
+    sure: bool = True
+    """Above the threshold at which the detector is right alone; False: enough to ask a second one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeVerdict:
+    """What a second detector says of a wake word."""
+
+    score: float
+    confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +116,17 @@ class WakeDetector(Protocol):
     def process(self, frame: Pcm) -> Sequence[WakeScore]:
         """Feed exactly 160 samples at 16 kHz; returns each word whose score crossed its threshold just now.
 
-        One spoken word is reported once (refractory period inside).
+        One spoken word is reported once (refractory period inside), or twice: first as not sure, then as sure.
         """
+        ...
+
+
+class WakeVerifier(Protocol):
+    """A second detector, asked about a word that a first one has heard."""
+
+    def load(self) -> None: ...
+    def verify(self, word: str, pcm: Pcm) -> WakeVerdict:
+        """`pcm` holds 2 s before the detection and 0.4 s after it; slow, for a worker."""
         ...
 
 
