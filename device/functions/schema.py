@@ -20,7 +20,7 @@ from pydantic.json_schema import WithJsonSchema
 from device.functions.contract import Problem
 from device.functions.problems import problems_of
 
-Kind = Literal["date", "time", "duration", "integer", "number", "choice", "boolean", "name", "text"]
+Kind = Literal["date", "time", "duration", "integer", "number", "choice", "boolean", "name", "text", "code"]
 
 ARGUMENTS_LIMIT = 16 * 1024
 """Characters of one call's arguments as JSON; nothing that is said is longer."""
@@ -39,6 +39,7 @@ _QUESTIONS: dict[Kind, str] = {
     "time": "At what time?",
     "duration": "For how long?",
     "integer": "How many?",
+    "code": "What is the code?",
 }
 
 
@@ -241,6 +242,7 @@ def _expected(slot: SlotSpec) -> str:
         "choice": "one of " + ", ".join(slot.options),
         "name": "a name",
         "text": "a text",
+        "code": "digits",
     }
     return words[slot.kind]
 
