@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from audio.conversation import Conversation
 from audio.listener import Listener
 from audio.wire import EarsConfig
-from audio.workers import Job, RecognitionJob, SynthesisJob
+from audio.workers import Job, RecognitionJob, SynthesisJob, VerificationJob
 from models.engines import EchoCanceller, EngineUnavailable, Recognizer, Synthesizer, WakeDetector
+from models.wake_words import WakeWord
 
 WAKE_ENGINES = ("micro", "open", "none")
 STT_ENGINES = ("moonshine", "vosk")
 TTS_ENGINES = ("piper", "hibari")
 
 
-def wake_detector(engine: str, words: tuple[str, ...], threshold: float | None) -> WakeDetector | None:
-    """Not loaded yet; None for push-to-talk only."""
+def wake_detector(engine: str, words: tuple[WakeWord, ...], confirmed: frozenset[str]) -> WakeDetector | None:
+    """Not loaded yet; None for push-to-talk only. `confirmed` are the words that a second detector will look at."""
     if engine == "none" or not words:
         return None
     if engine == "micro":
         from models.wake_micro import MicroWakeDetector
 
-        return MicroWakeDetector(words, threshold=threshold)
+        return MicroWakeDetector(words, confirmed=confirmed)
     if engine == "open":
         from models.wake_open import OpenWakeDetector
 
-        return OpenWakeDetector(words, threshold=threshold)
+        return OpenWakeDetector(words)
     raise EngineUnavailable(f"no wake word engine called {engine!r}; there are {', '.join(WAKE_ENGINES)}")
 
 
@@ -67,14 +70,25 @@ def build_conversation(config: EarsConfig, *, echo: bool) -> Conversation:
 
     voice = WebRtcVoiceDetector()
     voice.load()
-    wake = wake_detector(config.wake_engine, config.wake_words, config.wake_threshold)
+    confirmed = frozenset(word.name for word in confirmed_words(config))
+    wake = wake_detector(config.wake_engine, config.wake_words, confirmed)
     if wake is not None:
         wake.load()
     canceller = echo_canceller() if echo else None
     if canceller is not None:
         canceller.load()
     listener = Listener(config.loop.gate, voice, wake, canceller)
-    return Conversation(listener, config.loop, config.epoch)
+    loop = replace(config.loop, wake=replace(config.loop.wake, confirmed=tuple(sorted(confirmed))))
+    return Conversation(listener, loop, config.epoch)
+
+
+def confirmed_words(config: EarsConfig) -> tuple[WakeWord, ...]:
+    """The words that a second detector looks at; the others are believed at the first one's own threshold."""
+    from models.wake_verify import OpenWakeVerifier
+
+    if config.wake_engine != "micro" or not config.wake_confirm:
+        return ()
+    return tuple(word for word in config.wake_words if OpenWakeVerifier.knows(word))
 
 
 def build_jobs(config: EarsConfig) -> dict[str, Job]:
@@ -83,4 +97,11 @@ def build_jobs(config: EarsConfig) -> dict[str, Job]:
     tts = synthesizer(config.tts_engine, config.tts_speed)
     stt.load()
     tts.load()
-    return {"stt": RecognitionJob(stt), "tts": SynthesisJob(tts)}
+    jobs: dict[str, Job] = {"stt": RecognitionJob(stt), "tts": SynthesisJob(tts)}
+    if words := confirmed_words(config):
+        from models.wake_verify import OpenWakeVerifier
+
+        verifier = OpenWakeVerifier(words)
+        verifier.load()
+        jobs["wake"] = VerificationJob(verifier)
+    return jobs

@@ -106,6 +106,8 @@ class Conversation:
         match event:
             case fact.FinalText() if self.state is Turn.THINKING:
                 self._final(event)
+            case fact.WakeWordsSet():
+                self._check.want(event.words)
             case fact.WakeJudged() | fact.EngineFailed(engine="wake"):
                 self._judged(event)
             case fact.ReplyDecided():
@@ -174,7 +176,7 @@ class Conversation:
         match what:
             case fact.WakeHeard():
                 held = self._utterance is not None and self._utterance.held  # Only the button ends what it began.
-                if not (held or self._check.repeats(what)) and (self.state in _AT_REST or self._cuts(what)):
+                if not held and self._check.counts(what) and (self.state in _AT_REST or self._cuts(what)):
                     self._trigger(On.WAKE, what)
             case fact.SpeechStarted():
                 self._trigger(On.VOICE, what)

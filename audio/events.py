@@ -70,6 +70,12 @@ class WakeHeard(Fact, frozen=True, tag=True):
     """Enough to interrupt something; less is enough to begin listening, while a second detector looks at it."""
 
 
+class WakeWordsSet(Fact, frozen=True, tag=True):
+    """The app says which words are listened for at this time of the day."""
+
+    words: tuple[str, ...]
+
+
 class WakeJudged(Fact, frozen=True, tag=True):
     """A second detector has looked at the wake word that opened the turn."""
 
@@ -260,6 +266,7 @@ Event = (
     | SamplesLost
     | LevelMeasured
     | WakeHeard
+    | WakeWordsSet
     | WakeJudged
     | Pressed
     | Released

@@ -62,8 +62,8 @@ class RecognitionSettings:
 class WakeSettings:
     """How a wake word that one detector has heard is confirmed by another."""
 
-    confirm: bool = False
-    """There is a second detector."""
+    confirmed: tuple[str, ...] = ()
+    """The words that a second detector looks at."""
     before_ms: int = 2400
     """It hears from so long before the detection ..."""
     after_ms: int = 400

@@ -1,4 +1,5 @@
-"""Owns the second opinion on a wake word: listening has begun already, and nothing is answered before it is there."""
+"""Owns which wake words count now, and the second opinion on one: listening has begun already, and nothing is answered
+before it is there."""
 
 from __future__ import annotations
 
@@ -31,19 +32,26 @@ class WakeCheck:
         self._turn = TurnId(0)
         self._word: WakeHeard | None = None
         self._held: FinalText | None = None
+        self._wanted: frozenset[str] | None = None
+        """None: every word."""
+
+    def want(self, words: tuple[str, ...]) -> None:
+        """Only these count from now on."""
+        self._wanted = frozenset(words)
+
+    def counts(self, word: WakeHeard) -> bool:
+        """It is wanted at this time, and not the word of the turn under way, heard more surely."""
+        repeated = self._word is not None and word.at - self._word.at < _SAME_WORD
+        return not repeated and (self._wanted is None or word.word in self._wanted)
 
     def begin(self, turn: TurnId, word: WakeHeard) -> None:
         """A word has opened this turn."""
         self._turn, self._word, self._held = turn, word, None
-        self._opinion = Opinion.WAITING if self._settings.confirm else Opinion.NONE
+        self._opinion = Opinion.WAITING if word.word in self._settings.confirmed else Opinion.NONE
 
     def end(self) -> None:
         """Another turn has begun, not by a word."""
         self._opinion, self._word, self._held = Opinion.NONE, None, None
-
-    def repeats(self, word: WakeHeard) -> bool:
-        """It is the word that opened the turn under way, heard more surely."""
-        return self._word is not None and word.at - self._word.at < _SAME_WORD
 
     def step(self, now: Samples, audio: PreRoll) -> ConfirmWake | None:
         """The question to the second detector, once the audio for it is here."""

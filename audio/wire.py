@@ -17,6 +17,7 @@ import msgspec
 from audio.commands import Abandon, Answer
 from audio.events import Event, LevelMeasured, PartialText
 from audio.settings import LoopSettings
+from models.wake_words import WakeWord
 
 VERSION = 1
 _HEADER = struct.Struct(">I")
@@ -41,8 +42,9 @@ class EarsConfig(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     muted: bool = False
     """Begin with a closed microphone."""
     wake_engine: str = "micro"
-    wake_words: tuple[str, ...] = ("hey_jarvis",)
-    wake_threshold: float | None = None
+    wake_words: tuple[WakeWord, ...] = (WakeWord("hey_jarvis"),)
+    wake_confirm: bool = True
+    """openWakeWord looks at what microWakeWord has heard."""
     stt_engine: str = "moonshine"
     stt_model: str = ""
     tts_engine: str = "piper"

@@ -18,10 +18,14 @@ from device.dialog.assembly import build_dialog
 from device.dialog.dialog import Dialog
 from device.functions.context import Context, FunctionStore
 from device.functions.contract import FunctionCall, Origin
+from device.functions.hours import read_spans
 from device.functions.registry import Registry
 from device.functions.runner import Runner
 from device.functions.sqlite_store import NAME, SqliteStore
+from device.schedule import WakeSchedule
 from device.secrets import Secrets
+from device.settings import WakeWordSection
+from models.wake_words import WakeWord
 
 KEPT_DAYS = 30
 """Function calls, heard results and ended calls are forgotten after so long; the book is not."""
@@ -35,13 +39,31 @@ def ears_config(config: Config, epoch: int = 1) -> EarsConfig:
         input=config.audio.input,
         output=config.audio.output,
         wake_engine=config.wake.engine,
-        wake_words=config.wake.words,
-        wake_threshold=config.wake.threshold,
+        wake_words=wake_words(config),
+        wake_confirm=config.wake.confirm,
         stt_engine=config.stt.engine,
         stt_model=config.stt_model,
         tts_engine=config.tts.engine,
         tts_speed=config.tts.speed,
     )
+
+
+def wake_words(config: Config) -> tuple[WakeWord, ...]:
+    """Each word with what is set for it."""
+    words = []
+    for name in config.wake.words:
+        own = config.wake.word.get(name, WakeWordSection())
+        words.append(
+            WakeWord(
+                name=name,
+                threshold=config.wake.threshold if own.threshold is None else own.threshold,
+                patience=own.patience,
+                model=own.model,
+                second_threshold=own.second_threshold,
+                second_model=own.second_model,
+            )
+        )
+    return tuple(words)
 
 
 @dataclass(slots=True)
@@ -97,5 +119,6 @@ def build(
     escalation = Escalation(
         links, store, call_changed, budget=build_budget(config), patience=build_patience(config), clock=call_clock
     )
-    appliance = Appliance(dialog, store, escalation, build_destinations(config), now)
+    schedule = {name: read_spans(config.wake.word.get(name, WakeWordSection()).hours) for name in config.wake.words}
+    appliance = Appliance(dialog, store, escalation, build_destinations(config), now, WakeSchedule(schedule))
     return House(appliance, dialog, store, runner, links)

@@ -35,6 +35,7 @@ from device.dialog.reply import ClearAlert, PlaceCall, Reply
 from device.functions.contract import FunctionError, StoreFailed
 from device.functions.store import Store
 from device.functions.timer_functions import due, ringing_sentence
+from device.schedule import WakeSchedule
 
 log = logging.getLogger("wakeline.app")
 
@@ -53,12 +54,14 @@ class Appliance:
         escalation: Escalation,
         destinations: Mapping[str, Destination],
         clock: Callable[[], datetime],
+        schedule: WakeSchedule,
     ) -> None:
         self._dialog = dialog
         self._store = store
         self._escalation = escalation
         self._destinations = destinations
         self._clock = clock
+        self._schedule = schedule
         self._ringing: dict[str, AlertRaised] = {}
         self._call: CallDialling | CallLive | None = None
         self._committed: dict[TurnId, Reply] = {}
@@ -165,13 +168,15 @@ class Appliance:
 
     # -- alerts ---------------------------------------------------------------------------------------------------
     def due(self) -> list[Event]:
-        """What begins to ring now; said first, then rung until it is stopped."""
+        """What begins to ring now (said first, then rung until it is stopped), and wake words whose hours begin."""
+        events: list[Event] = []
+        if (words := self._schedule.changed(self._clock())) is not None:
+            events.append(words)
         try:
             timers = due(self._store, self._clock())
         except StoreFailed as failure:
             self._fail("timers cannot be read", failure)
-            return []
-        events: list[Event] = []
+            return events
         for timer in timers:
             alert = f"timer-{timer.id}"
             if alert in self._ringing and self._clock() - timer.ends > RING_LIMIT:
@@ -193,7 +198,7 @@ class Appliance:
     # -- memory ---------------------------------------------------------------------------------------------------
     def seed(self) -> list[Event]:
         """What new ears must know: what rings, which call there is, and what was committed and never heard."""
-        seeds: list[Event] = list(self._ringing.values())
+        seeds: list[Event] = [self._schedule.at(self._clock()), *self._ringing.values()]
         if self._call is not None:
             seeds.append(self._call)
         self._committed.clear()

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from device.functions.hours import DayHours
+
 Percent = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -26,6 +28,23 @@ class AudioSection(Section):
     """Loudspeaker, likewise."""
 
 
+class WakeWordSection(Section):
+    """What is special about one wake word: `[wake.word.hey_jarvis]`."""
+
+    threshold: Percent | None = None
+    """How sure the first detector must be, 0 to 1; unset is its own choice."""
+    patience: Annotated[int, Field(ge=1, le=20)] = 1
+    """So many of its scores in a row (every 30 ms, openWakeWord every 80)."""
+    model: str = ""
+    """A model of your own: the .json beside a microWakeWord .tflite, or an openWakeWord .tflite."""
+    second_threshold: Percent | None = None
+    """How sure the second detector must be."""
+    second_model: str = ""
+    """An openWakeWord .tflite of your own for the second detector."""
+    hours: DayHours = ""
+    """Listened for only then, for instance "09:00-24:00"; unset: always."""
+
+
 class WakeSection(Section):
     """The wake word."""
 
@@ -33,8 +52,12 @@ class WakeSection(Section):
     """"micro" costs half a percent of a core, "open" (openWakeWord) more; "none" leaves push-to-talk."""
     words: tuple[str, ...] = ("hey_jarvis",)
     """All of them are listened for at once."""
+    confirm: bool = True
+    """openWakeWord looks at what "micro" has heard, while listening has begun: fewer false alarms, more words found."""
     threshold: Percent | None = None
     """How sure the engine must be, 0 to 1; unset is the engine's own choice."""
+    word: dict[str, WakeWordSection] = Field(default_factory=dict)
+    """By the word's name."""
 
 
 class SttSection(Section):

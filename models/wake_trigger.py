@@ -16,8 +16,8 @@ _TFLITE_MARK = b"TFL3"
 class Triggers:
     """Turns the scores of several words into single detections."""
 
-    def __init__(self, thresholds: Mapping[str, float], patience: int = 1) -> None:
-        """`patience` is how many scores in a row must lie above a word's threshold."""
+    def __init__(self, thresholds: Mapping[str, float], patience: Mapping[str, int]) -> None:
+        """`patience` is how many scores in a row must lie above a word's threshold; 1 where it says nothing."""
         self._thresholds = thresholds
         self._patience = patience
         self._runs = dict.fromkeys(thresholds, 0)
@@ -27,7 +27,7 @@ class Triggers:
         """Whether the score of the audio up to sample `now` completes a detection of the word."""
         self._runs[word] = self._runs[word] + 1 if score > self._thresholds[word] else 0
         # Equality, not >=: a score that stays high after the refractory period is still the same word.
-        if self._runs[word] != self._patience or now < self._quiet_until:
+        if self._runs[word] != self._patience.get(word, 1) or now < self._quiet_until:
             return False
         self._quiet_until = now + REFRACTORY
         return True

@@ -13,6 +13,8 @@ from models.engines import Pcm, WakeDetector, WakeScore
 from models.wake_micro import MicroWakeDetector
 from models.wake_open import OpenWakeDetector
 from models.wake_trigger import REFRACTORY, Triggers, check_tflite
+from models.wake_verify import OpenWakeVerifier
+from models.wake_words import WakeWord
 from tests.models_speech import RECORDINGS, VOICES, frames, noise, padded, recording, say
 
 ENGINES = (MicroWakeDetector, OpenWakeDetector)
@@ -21,7 +23,7 @@ REQUESTS = ("What is the weather like today?", "Set a timer for ten minutes.", "
 
 
 def loaded(make: Callable[..., WakeDetector], *words: str) -> WakeDetector:
-    detector = make(words)
+    detector = make([WakeWord(word) for word in words])
     detector.load()
     return detector
 
@@ -32,7 +34,7 @@ def heard(detector: WakeDetector, pcm: Pcm) -> list[tuple[int, WakeScore]]:
 
 
 def test_one_word_is_reported_once() -> None:
-    triggers = Triggers({"a": 0.5, "b": 0.5})
+    triggers = Triggers({"a": 0.5, "b": 0.5}, {})
     assert not triggers.update("a", 0.4, 160)
     assert triggers.update("a", 0.6, 320)
     assert not triggers.update("a", 0.9, 480)
@@ -43,7 +45,7 @@ def test_one_word_is_reported_once() -> None:
 
 
 def test_patience_wants_scores_in_a_row() -> None:
-    triggers = Triggers({"a": 0.5}, patience=2)
+    triggers = Triggers({"a": 0.5}, {"a": 2})
     assert [triggers.update("a", score, n) for n, score in enumerate((0.6, 0.4, 0.6, 0.7))] == [False] * 3 + [True]
 
 
@@ -61,7 +63,7 @@ def test_a_file_that_would_end_the_process_is_refused(tmp_path: Path) -> None:
 def test_unknown_words_and_missing_files_are_named(make: Callable[..., WakeDetector], tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"hey_computer.*available: alexa, hey_jarvis"):
         loaded(make, "hey_computer")
-    absent = make(("mine",), model_paths={"mine": tmp_path / "mine.tflite"})  # type: ignore[call-arg]
+    absent = make([WakeWord("mine", model=str(tmp_path / "mine.tflite"))])
     with pytest.raises(Unavailable, match=r"mine\.tflite"):
         absent.load()
 
@@ -100,6 +102,28 @@ def test_people_who_say_alexa(make: Callable[..., WakeDetector]) -> None:
         counts["alexa" in clip.name] += len(heard(detector, padded(recording(f"wake/{clip.name}"), 2.0)))
     assert counts[True] >= 19
     assert counts[False] <= 1
+
+
+@pytest.mark.models
+def test_a_second_detector_confirms_the_word_and_nothing_else() -> None:
+    verifier = OpenWakeVerifier([WakeWord("hey_jarvis"), WakeWord("alexa")])
+    verifier.load()
+    for name in VOICES:
+        word = np.concatenate([noise(32_000, 4), say(name, "Hey Jarvis."), noise(4000, 4)])
+        assert verifier.verify("hey_jarvis", word[-2 * 16_000 - 6400 :]).confirmed
+        other = np.concatenate([noise(16_000, 4), say(name, "Set a timer for ten minutes.")])
+        assert not verifier.verify("hey_jarvis", other).confirmed, "and what was judged before has left no trace"
+        assert not verifier.verify("alexa", word).confirmed
+
+
+@pytest.mark.models
+def test_a_confirmed_word_is_reported_early_and_then_surely() -> None:
+    detector = MicroWakeDetector([WakeWord("hey_jarvis")], confirmed={"hey_jarvis"})
+    detector.load()
+    found = [
+        score.sure for _, score in heard(detector, np.concatenate([say(VOICES[0], "Hey Jarvis."), noise(16_000, 4)]))
+    ]
+    assert found in ([False, True], [True])
 
 
 @pytest.mark.models
