@@ -50,7 +50,7 @@ def _effects(reply: Reply) -> list[str]:
 def test_dialogue(script: dict[str, Any]) -> None:
     zone = ZoneInfo(script.get("zone", BERLIN))
     clock = Clock(datetime.fromisoformat(str(script.get("now", "2026-12-01T15:20"))).replace(tzinfo=zone))
-    house = House(clock, taken=script.get("taken", ()))
+    house = House(clock, script.get("taken", ()), script.get("fails"), script.get("slow", ()))
     dialog = house.dialog(callees=script.get("callees", ["front desk"]), hours=script.get("hours"))
     asyncio.run(_play(script, dialog, house, clock))
 
@@ -86,5 +86,16 @@ def _arguments(arguments: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
 
 
-def test_there_are_enough_dialogues() -> None:
-    assert len(_load()) >= 40
+def _scripts(*names: str) -> list[dict[str, Any]]:
+    return [script for path in FILES if path.stem in names for script in yaml.safe_load(path.read_text("utf-8"))]
+
+
+def _distinct(scripts: list[dict[str, Any]]) -> int:
+    """Scripts that differ in what is said or in the house they play in."""
+    house = ("now", "zone", "hours", "taken", "fails", "slow", "callees")
+    return len({repr([[t["user"] for t in s["turns"]], [s.get(key) for key in house]]) for s in scripts})
+
+
+def test_the_workflow_has_its_sixty_dialogues() -> None:
+    scripts = _scripts("workflow")
+    assert _distinct(scripts) == len(scripts) >= 60

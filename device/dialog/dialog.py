@@ -19,11 +19,28 @@ from device.dialog.slots import Moment
 from device.dialog.speaker import Speaker
 from device.dialog.talk import Aside, Escalate, Heard, Input, Open, Outcome, Person, Run, State, Talk
 from device.dialog.workflow import Ran
-from device.functions.contract import BadArguments, FunctionCall, FunctionResult, Origin, Refused
+from device.functions.contract import (
+    BadArguments,
+    FunctionCall,
+    FunctionError,
+    FunctionResult,
+    Origin,
+    Refused,
+    StillWorking,
+)
 
-_HEARD = {"yes": Heard.YES, "no": Heard.NO, "cancel": Heard.CANCEL, "stop": Heard.CANCEL, "callPerson": Heard.PERSON}
+_HEARD = {
+    "yes": Heard.YES,
+    "no": Heard.NO,
+    "cancel": Heard.CANCEL,
+    "stop": Heard.CANCEL,
+    "tryAgain": Heard.AGAIN,
+    "callPerson": Heard.PERSON,
+}
 _VALUES = frozenset(("giveValues", "giveName"))
 _ASIDES = frozenset(("help", "repeat", "thanks", "greeting"))
+_FINAL = frozenset(("clock-untrusted", "code-locked", "too-many-timers", "no-timer"))
+"""Refusals of the builtin functions that no other value turns into a yes."""
 _MOST_REPLIES = 32
 _MOST_EXCHANGES = 32
 _MOST_RUNS = 4
@@ -217,11 +234,8 @@ class Dialog:
         if error is None:
             turn.committed = turn.committed or hand.form.effect
             return workflow.ran(talk, hand, Ran.DONE)
-        if isinstance(error, Refused):
-            return workflow.ran(talk, hand, Ran.REFUSED)
-        if isinstance(error, BadArguments):
-            return workflow.ran(talk, hand, Ran.BAD_VALUES, frozenset(p.field for p in error.problems))
-        return workflow.ran(talk, hand, Ran.FAILED)
+        bad = frozenset(p.field for p in error.problems) if isinstance(error, BadArguments) else frozenset[str]()
+        return workflow.ran(talk, hand, _fate(error), bad, _anybody(self._settings.callees))
 
     def _finish(self, turn: _Turn, outcome: Outcome, kept: _Session) -> Reply:
         kept.talk = outcome.talk
@@ -276,6 +290,16 @@ class Dialog:
         while len(self._sessions) > self._settings.most_sessions:
             self._sessions.popitem(last=False)
         return kept
+
+
+def _fate(error: FunctionError) -> Ran:
+    if isinstance(error, StillWorking):
+        return Ran.WORKING
+    if isinstance(error, BadArguments):
+        return Ran.BAD_VALUES
+    if isinstance(error, Refused):
+        return Ran.FINAL if error.code in _FINAL else Ran.REFUSED
+    return Ran.FAILED
 
 
 def _last_heard(kept: _Session) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-SlotKind = Literal["date", "time", "duration", "integer", "number", "boolean", "name", "text", "choice"]
+SlotKind = Literal["date", "time", "duration", "integer", "number", "boolean", "name", "text", "choice", "code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class Form:
         """The slot of that name."""
         return next((slot for slot in self.slots if slot.name == name), None)
 
-    def missing(self, values: Mapping[str, object]) -> Slot | None:
-        """The first required slot that has no value yet."""
-        return next((slot for slot in self.slots if slot.required and slot.name not in values), None)
+    def missing(self, values: Mapping[str, object], wanted: frozenset[str] = frozenset()) -> Slot | None:
+        """The first slot without a value that is required, or wanted all the same."""
+        open_ = (slot for slot in self.slots if slot.name not in values)
+        return next((slot for slot in open_ if slot.required or slot.name in wanted), None)
 
 
 class Forms:

@@ -34,8 +34,8 @@ class Reply:
     text: str
     """Empty: the turn ends in silence."""
     code: str
-    """Stable: "answered", "asked", "not-understood", "refused", "error", "cancelled", "stopped", "calling",
-    "declined"."""
+    """Stable: "answered", "asked", "not-understood", "refused", "error", "still-working", "cancelled", "stopped",
+    "calling", "declined"."""
     phrases: tuple[str, ...] = ()
     """What is expected next, for the recognizer."""
     follow_up: bool = False

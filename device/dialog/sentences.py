@@ -25,7 +25,20 @@ from device.dialog.words import Tokens, WordRules
 _log = logging.getLogger("wakeline.dialog")
 
 OWN_INTENTS = frozenset(
-    ("yes", "no", "cancel", "stop", "repeat", "help", "thanks", "greeting", "giveValues", "giveName", "callPerson")
+    (
+        "yes",
+        "no",
+        "cancel",
+        "stop",
+        "repeat",
+        "help",
+        "thanks",
+        "greeting",
+        "giveValues",
+        "giveName",
+        "callPerson",
+        "tryAgain",
+    )
 )
 """Intents of the dialog itself; every other intent is named like a function."""
 

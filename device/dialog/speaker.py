@@ -66,7 +66,7 @@ class Speaker:
 
     def expected(self, talk: Talk) -> tuple[str, ...]:
         """Likely next words, for the recognizer."""
-        if talk.state in (State.CONFIRMING, State.CONSENTING):
+        if talk.state in (State.CONFIRMING, State.CONSENTING, State.FAILED):
             return tuple(self._expect["confirm"])
         if talk.state is State.ASKING and talk.open and (slot := talk.open[-1].missing):
             return slot.options or tuple(self._expect.get(slot.kind, ()))

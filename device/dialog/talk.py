@@ -22,6 +22,8 @@ class State(Enum):
     """A yes or no to a complete form was asked for."""
     CHANGING = "changing"
     """The form is complete and was turned down, by the user or the function: any value may come."""
+    FAILED = "failed"
+    """The function of a complete form did not work: a yes tries it once more."""
     CONSENTING = "consenting"
     """A yes or no to calling a person was asked for."""
 
@@ -36,6 +38,8 @@ class Heard(Enum):
     YES = "yes"
     NO = "no"
     CANCEL = "cancel"
+    AGAIN = "again"
+    """Try once more."""
     PERSON = "person"
     NOTHING = "nothing"
     """Not understood."""
@@ -71,10 +75,14 @@ class Open:
     values: Mapping[str, Any] = field(default_factory=dict)
     half: str = ""
     """Half of the day that was named with the date."""
+    wanted: frozenset[str] = frozenset()
+    """Optional slots that the function has asked for."""
+    halted: State | None = None
+    """CHANGING or FAILED: complete, and not to be run again as it is unless the user says so."""
 
     @property
     def missing(self) -> Slot | None:
-        return self.form.missing(self.values)
+        return self.form.missing(self.values, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ class Talk:
     """The form in hand is the last one; the others wait to be resumed."""
     misses: int = 0
     """Misunderstandings in a row."""
+    failures: int = 0
+    """Failures of the same function in a row."""
     offer: Person | None = None
     recent: Open | None = None
     """What was looked up last, for "what about eight?" and "book it"."""

@@ -2,8 +2,9 @@
 
 A request opens a form. Its missing slots are asked in order, then it is read back if its function wants that, then it
 runs. A request in the middle opens a second form on top; when that one is done the first question is asked again. Two
-misunderstandings in a row, or the wish for a person, lead to CONSENTING. A form that the user or the function turned
-down waits in CHANGING for another value.
+misunderstandings in a row, two failures of a function, or the wish for a person lead to CONSENTING. A form that the
+user or the function turned down waits in CHANGING for another value, one whose function failed waits in FAILED for
+another try; both wait there also after an interruption, and nothing runs again of its own accord.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from device.dialog.filling import assigned
 from device.dialog.talk import (
@@ -23,6 +24,7 @@ from device.dialog.talk import (
     Input,
     Open,
     Outcome,
+    Person,
     Run,
     Say,
     State,
@@ -31,6 +33,7 @@ from device.dialog.talk import (
 )
 
 MOST_MISSES: Final = 2
+MOST_FAILURES: Final = 2
 MOST_FORMS: Final = 3
 
 Move = Callable[[Talk, Input], Outcome]
@@ -42,11 +45,23 @@ class Ran(Enum):
     DONE = "done"
     REFUSED = "refused"
     """A "no" that another value may turn into a "yes"."""
+    FINAL = "final"
+    """A "no" to whatever else might be said."""
     BAD_VALUES = "bad-values"
+    """Values that do not fit, or one that it cannot do without this time."""
     FAILED = "failed"
+    WORKING = "working"
+    """It goes on, and its result comes later."""
 
 
-_CODES: Final = {Ran.DONE: "answered", Ran.REFUSED: "refused", Ran.BAD_VALUES: "refused", Ran.FAILED: "error"}
+_CODES: Final = {
+    Ran.DONE: "answered",
+    Ran.REFUSED: "refused",
+    Ran.FINAL: "refused",
+    Ran.BAD_VALUES: "refused",
+    Ran.FAILED: "error",
+    Ran.WORKING: "still-working",
+}
 
 
 def step(talk: Talk, heard: Input) -> Outcome:
@@ -54,19 +69,38 @@ def step(talk: Talk, heard: Input) -> Outcome:
     return TABLE[talk.state, heard.heard](talk, heard)
 
 
-def ran(talk: Talk, done: Open, result: Ran, bad: frozenset[str] = frozenset()) -> Outcome:
-    """Goes on after a function has run: resumes what waits, or keeps the form open for another value."""
+def ran(
+    talk: Talk, done: Open, result: Ran, bad: frozenset[str] = frozenset(), person: Person | None = None
+) -> Outcome:
+    """Goes on after a function has run: resumes what waits, or keeps the form open for another value or try.
+
+    `bad` are the slots that did not fit, `person` is who can be offered.
+    """
     rest = tuple(form for form in talk.open if form is not done)
     if result is Ran.REFUSED and done.values:
-        return Outcome(Talk(State.CHANGING, (*rest, done)), (), "refused")
-    if result is Ran.BAD_VALUES and bad & set(done.values):
+        return Outcome(Talk(State.CHANGING, (*rest, replace(done, halted=State.CHANGING))), (), "refused")
+    if result is Ran.BAD_VALUES:
         kept = {name: value for name, value in done.values.items() if name not in bad}
-        again = replace(done, values=kept)
+        again = replace(done, values=kept, wanted=done.wanted | bad, halted=None)
         if again.missing is not None:
-            return _ahead(Talk(State.ASKING, (*rest, again)), code="refused")
+            return _ahead(Talk(State.ASKING, (*rest, again)), code="refused" if bad & set(done.values) else "asked")
+    if result is Ran.FAILED and not rest:
+        return _failed(talk, done, person)
     # What changed something is not asked again with another value: that would be a second booking.
     recent = None if done.form.effect else done if done.form.slots else talk.recent
     return _resume(Talk(State.IDLE, rest, recent=recent), code=_CODES[result])
+
+
+def _failed(talk: Talk, done: Open, person: Person | None) -> Outcome:
+    """It may be tried again once; then it is left, and a person is offered."""
+    failures = talk.failures + 1
+    if failures < MOST_FAILURES:
+        halted = replace(done, halted=State.FAILED)
+        return Outcome(Talk(State.FAILED, (halted,), recent=talk.recent, failures=failures), (), "error")
+    if person is None:
+        return Outcome(Talk(recent=talk.recent), (Say("failed_again"),), "error")
+    offered = Talk(State.CONSENTING, offer=replace(person, reason="function-failed"), recent=talk.recent)
+    return Outcome(offered, (Say("failed_again"), *_prompt(offered)), "error")
 
 
 # -- moves --------------------------------------------------------------------------------------------------------
@@ -75,14 +109,17 @@ def _request(talk: Talk, heard: Input) -> Outcome:
     if heard.form is None:
         return _miss(talk, heard)
     waiting = talk.open
-    start: Mapping[str, Any] = {}
+    start = Open(heard.form)
+    failures = 0
     if waiting and waiting[-1].form.function == heard.form.function:
-        start, waiting = waiting[-1].values, waiting[:-1]
-    elif heard.carry and talk.recent is not None:
-        start = {k: v for k, v in talk.recent.values.items() if heard.form.slot(k) is not None}
-    filled, _ = assigned(Open(heard.form, start), heard.said, heard.moment)
+        start, waiting, failures = replace(waiting[-1], halted=None), waiting[:-1], talk.failures
+    elif talk.state is State.FAILED:
+        waiting = waiting[:-1]  # who asks for something else does not want another try
+    if heard.carry and not start.values and talk.recent is not None:
+        start = replace(start, values={k: v for k, v in talk.recent.values.items() if heard.form.slot(k) is not None})
+    filled, _ = assigned(start, heard.said, heard.moment)
     forms = (*waiting, filled)[-MOST_FORMS:]
-    return _ahead(Talk(State.ASKING, forms, recent=talk.recent))
+    return _ahead(Talk(State.ASKING, forms, recent=talk.recent, failures=failures))
 
 
 def _request_or_run(talk: Talk, heard: Input) -> Outcome:
@@ -100,6 +137,7 @@ def _values(talk: Talk, heard: Input) -> Outcome:
     filled, fits = assigned(hand, heard.said, heard.moment, asked)
     if not fits:
         return TABLE[talk.state, Heard.NOTHING](talk, heard)
+    filled = replace(filled, halted=None)
     return _ahead(replace(talk, state=State.ASKING, open=(*talk.open[:-1], filled), misses=0, offer=None))
 
 
@@ -121,7 +159,9 @@ def _run(talk: Talk, heard: Input) -> Outcome:
 
 
 def _change(talk: Talk, heard: Input) -> Outcome:
-    return Outcome(replace(talk, state=State.CHANGING, misses=0), (Say("what_to_change"),), "asked")
+    halted = replace(talk.open[-1], halted=State.CHANGING)
+    talk = replace(talk, state=State.CHANGING, open=(*talk.open[:-1], halted), misses=0)
+    return Outcome(talk, _prompt(talk), "asked")
 
 
 def _abandon(talk: Talk, heard: Input) -> Outcome:
@@ -131,6 +171,12 @@ def _abandon(talk: Talk, heard: Input) -> Outcome:
 
 def _nothing_open(talk: Talk, heard: Input) -> Outcome:
     return Outcome(Talk(), (Say("nothing_open"),), "cancelled")
+
+
+def _remind(talk: Talk, heard: Input) -> Outcome:
+    """Nothing has failed; what we wait for is asked again."""
+    talk = replace(talk, misses=0)
+    return Outcome(talk, _prompt(talk), "asked")
 
 
 def _nothing_to_do(talk: Talk, heard: Input) -> Outcome:
@@ -189,6 +235,9 @@ def _unclear_consent(talk: Talk, heard: Input) -> Outcome:
 def _ahead(talk: Talk, code: str = "asked") -> Outcome:
     """The next thing for the form in hand: ask, read back, or run."""
     hand = talk.open[-1]
+    if hand.missing is None and hand.halted is not None:
+        talk = replace(talk, state=hand.halted)
+        return Outcome(talk, _prompt(talk), code)
     if hand.missing is None and not hand.form.confirm:
         return Outcome(replace(talk, state=State.IDLE), (Run(hand),))
     talk = replace(talk, state=State.CONFIRMING if hand.missing is None else State.ASKING)
@@ -214,6 +263,8 @@ def _prompt(talk: Talk) -> tuple[Step, ...]:
             return (Ask(hand.missing),)
         case State.CHANGING, _:
             return (Say("what_to_change"),)
+        case State.FAILED, _:
+            return (Say("try_again"),)
     return ()
 
 
@@ -226,6 +277,8 @@ def _again(talk: Talk) -> tuple[Step, ...]:
             return (Ask(hand.missing, again=True),)
         case State.CHANGING, _:
             return (Say("not_understood_answer"), Say("what_to_change"))
+        case State.FAILED, _:
+            return (Say("not_understood_answer"), Say("try_again"))
     return (Say("not_understood"),)
 
 
@@ -237,6 +290,7 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.IDLE, Heard.NO): _nothing_open,
     (State.IDLE, Heard.CANCEL): _nothing_open,
     (State.IDLE, Heard.PERSON): _person,
+    (State.IDLE, Heard.AGAIN): _nothing_to_do,
     (State.IDLE, Heard.NOTHING): _miss,
     (State.ASKING, Heard.REQUEST): _request,
     (State.ASKING, Heard.ASIDE): _aside,
@@ -245,6 +299,7 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.ASKING, Heard.NO): _miss,
     (State.ASKING, Heard.CANCEL): _abandon,
     (State.ASKING, Heard.PERSON): _person,
+    (State.ASKING, Heard.AGAIN): _remind,
     (State.ASKING, Heard.NOTHING): _miss,
     (State.CONFIRMING, Heard.REQUEST): _request_or_run,
     (State.CONFIRMING, Heard.ASIDE): _aside,
@@ -253,6 +308,7 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.CONFIRMING, Heard.NO): _change,
     (State.CONFIRMING, Heard.CANCEL): _abandon,
     (State.CONFIRMING, Heard.PERSON): _person,
+    (State.CONFIRMING, Heard.AGAIN): _remind,
     (State.CONFIRMING, Heard.NOTHING): _miss,
     (State.CHANGING, Heard.REQUEST): _request,
     (State.CHANGING, Heard.ASIDE): _aside,
@@ -261,7 +317,17 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.CHANGING, Heard.NO): _abandon,
     (State.CHANGING, Heard.CANCEL): _abandon,
     (State.CHANGING, Heard.PERSON): _person,
+    (State.CHANGING, Heard.AGAIN): _run,
     (State.CHANGING, Heard.NOTHING): _miss,
+    (State.FAILED, Heard.REQUEST): _request,
+    (State.FAILED, Heard.ASIDE): _aside,
+    (State.FAILED, Heard.VALUES): _values,
+    (State.FAILED, Heard.YES): _run,
+    (State.FAILED, Heard.NO): _abandon,
+    (State.FAILED, Heard.CANCEL): _abandon,
+    (State.FAILED, Heard.PERSON): _person,
+    (State.FAILED, Heard.AGAIN): _run,
+    (State.FAILED, Heard.NOTHING): _miss,
     (State.CONSENTING, Heard.REQUEST): _request,
     (State.CONSENTING, Heard.ASIDE): _aside,
     (State.CONSENTING, Heard.VALUES): _values,
@@ -269,5 +335,6 @@ TABLE: Final[Mapping[tuple[State, Heard], Move]] = {
     (State.CONSENTING, Heard.NO): _decline,
     (State.CONSENTING, Heard.CANCEL): _decline,
     (State.CONSENTING, Heard.PERSON): _same_person,
+    (State.CONSENTING, Heard.AGAIN): _unclear_consent,
     (State.CONSENTING, Heard.NOTHING): _unclear_consent,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from device.functions.contract import (
     FunctionResult,
     Problem,
     Refused,
+    StillWorking,
 )
 
 BERLIN = "Europe/Berlin"
@@ -72,12 +73,21 @@ def _language() -> Language:
 class House:
     """Runs the functions above and keeps their calls."""
 
-    def __init__(self, clock: Callable[[], datetime], taken: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], datetime],
+        taken: Iterable[str] = (),
+        fails: Mapping[str, int] | None = None,
+        slow: Iterable[str] = (),
+    ) -> None:
+        """`fails` says how often a function fails before it works, `slow` which ones are still working."""
         self.calls: list[FunctionCall] = []
         self.started: asyncio.Event | None = None
         self.gate: asyncio.Event | None = None
         self._clock = clock
         self._taken = set(taken)
+        self._fails = dict(fails or {})
+        self._slow = frozenset(slow)
 
     def dialog(self, *, callees: Sequence[str], hours: Sequence[str] | None = None, **settings: Any) -> Dialog:
         opening = [(time.fromisoformat(a), time.fromisoformat(b)) for a, b in (pair.split("-") for pair in hours or ())]
@@ -102,6 +112,11 @@ class House:
         if self.gate is not None and self.started is not None:
             self.started.set()
             await self.gate.wait()
+        if self._fails.get(call.name, 0) > 0:
+            self._fails[call.name] -= 1
+            return FunctionResult(call.id, error=FunctionError(), sentence=FunctionError.sentence)
+        if call.name in self._slow:
+            return FunctionResult(call.id, error=StillWorking(call.id), sentence=StillWorking.sentence)
         try:
             return FunctionResult(call.id, value={}, sentence=self._sentence(call))
         except FunctionError as error:
