@@ -65,6 +65,9 @@ def _typed(text: str, schema: Mapping[str, Any]) -> Any:
 
 def _unknown(schemas: Schemas, schema: Mapping[str, Any], value: Any, path: str) -> Iterator[str]:
     """Paths of keys that no schema in reach knows; a schema without properties knows every key."""
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _unknown(schemas, _items(schemas, schema), each, f"{path}/{number}")
     if not isinstance(value, dict):
         return
     known = _properties(schemas, schema)
@@ -74,6 +77,13 @@ def _unknown(schemas: Schemas, schema: Mapping[str, Any], value: Any, path: str)
             yield here
         elif known and key not in _FREE:
             yield from _unknown(schemas, known[key], each, here)
+
+
+def _items(schemas: Schemas, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" in schema:
+        return _items(schemas, schemas[schema["$ref"].rsplit("/", 1)[1]])
+    found: Mapping[str, Any] = schema.get("items", {})
+    return found
 
 
 def _properties(schemas: Schemas, schema: Mapping[str, Any]) -> dict[str, Any]:

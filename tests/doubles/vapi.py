@@ -35,6 +35,9 @@ class FakeVapi(Loopback):
         self.control = control
         self.calls: list[dict[str, Any]] = []
         self.controls: list[Any] = []
+        self.assistants: dict[str, dict[str, Any]] = {}
+        self.wrong = ""
+        """The fault that is found in every assistant; empty: none."""
         self.listed = 0
         self._course: list[tuple[str, str]] = []
 
@@ -54,6 +57,8 @@ class FakeVapi(Loopback):
             return self._controlled(request)
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return _refusal(401, "Invalid Key. Hot tip, you may be using the public key instead of the private key.")
+        if request.path.split("/")[1] == "assistant":
+            return self._assistant(request)
         if (request.method, request.path) == ("POST", "/call"):
             return self._create(request)
         if (request.method, request.path) == ("GET", "/call"):
@@ -108,6 +113,20 @@ class FakeVapi(Loopback):
                 call["endedAt"] = _WHEN
         return Reply(200, call)
 
+    def _assistant(self, request: Request) -> Reply:
+        """POST makes one, PATCH replaces top-level fields whole, and what is not set is filled in."""
+        id = request.path.removeprefix("/assistant").strip("/")
+        if request.method != "POST" and id not in self.assistants:
+            return _refusal(404, "Couldn't get assistant. Does it exist?")
+        if request.method in ("POST", "PATCH"):
+            if self.wrong:
+                return Reply(400, {"message": [self.wrong], "error": "Bad Request", "statusCode": 400})
+            id = id or f"{len(self.assistants) + 1:08}-1111-4111-8111-111111111111"
+            stamps = {"id": id, "orgId": "org-1", "createdAt": _WHEN, "updatedAt": _WHEN, "latestVersion": "v1"}
+            old = self.assistants.get(id, stamps)
+            self.assistants[id] = _filled(old | json.loads(request.body))
+        return Reply(201 if request.method == "POST" else 200, self.assistants[id])
+
     def _controlled(self, request: Request) -> Reply:
         if "authorization" in request.headers:
             return _refusal(401, "the private key has no business here")
@@ -118,6 +137,17 @@ class FakeVapi(Loopback):
                 call.update(status="ended", endedReason="manually-canceled", endedAt=_WHEN)
                 return Reply(200, {"success": True})
         return _refusal(404, "Call is not active.")
+
+
+def _filled(assistant: dict[str, Any]) -> dict[str, Any]:
+    """What the interface adds by itself, as far as it is seen in a reading."""
+    filled: dict[str, Any] = {"hooks": None, "isServerUrlSecretSet": False, **assistant}
+    filled["model"] = {"emotionRecognitionEnabled": False, **filled.get("model", {})}
+    if "server" in filled:
+        filled["server"] = {"staticIpAddressesEnabled": False, "headers": {}, **filled["server"]}
+    if "serverMessages" in filled:
+        filled["serverMessages"] = filled["serverMessages"][::-1]
+    return filled
 
 
 def _refusal(status: int, message: str) -> Reply:
