@@ -1,0 +1,1 @@
+"""Measuring wakeline on the machine it runs on: `wakeline bench`."""
