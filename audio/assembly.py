@@ -11,7 +11,7 @@ from audio.workers import Job, RecognitionJob, SynthesisJob, VerificationJob
 from models.engines import EchoCanceller, EngineUnavailable, Recognizer, Synthesizer, WakeDetector
 from models.wake_words import WakeWord
 
-WAKE_ENGINES = ("micro", "open", "none")
+WAKE_ENGINES = ("micro", "open", "openwakeword", "none")
 STT_ENGINES = ("moonshine", "vosk")
 TTS_ENGINES = ("piper", "hibari")
 
@@ -28,6 +28,10 @@ def wake_detector(engine: str, words: tuple[WakeWord, ...], confirmed: frozenset
         from models.wake_open import OpenWakeDetector
 
         return OpenWakeDetector(words)
+    if engine == "openwakeword":
+        from models.wake_official import OfficialWakeDetector
+
+        return OfficialWakeDetector(words)
     raise EngineUnavailable(f"no wake word engine called {engine!r}; there are {', '.join(WAKE_ENGINES)}")
 
 

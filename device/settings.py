@@ -36,7 +36,7 @@ class WakeWordSection(Section):
     patience: Annotated[int, Field(ge=1, le=20)] = 1
     """So many of its scores in a row (every 30 ms, openWakeWord every 80)."""
     model: str = ""
-    """A model of your own: the .json beside a microWakeWord .tflite, or an openWakeWord .tflite."""
+    """A model of your own: the .json beside a microWakeWord .tflite, an openWakeWord .tflite, or its .onnx."""
     second_threshold: Percent | None = None
     """How sure the second detector must be."""
     second_model: str = ""
@@ -48,8 +48,9 @@ class WakeWordSection(Section):
 class WakeSection(Section):
     """The wake word."""
 
-    engine: Literal["micro", "open", "none"] = "micro"
-    """"micro" costs half a percent of a core, "open" (openWakeWord) more; "none" leaves push-to-talk."""
+    engine: Literal["micro", "open", "openwakeword", "none"] = "micro"
+    """"micro" costs half a percent of a core, "open" (openWakeWord's models) more; "openwakeword" is the official package
+    for own .onnx models (Python 3.11, `pip install wakeline[openwakeword]`); "none" leaves push-to-talk."""
     words: tuple[str, ...] = ("hey_jarvis",)
     """All of them are listened for at once."""
     confirm: bool = True

