@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audio.portaudio import SoundCardError, list_devices
 from audio.wav import WavError
-from device import commands, functions_command, models_command, sessions_command, vapi_command, webhook_command
+from device import commands, functions_command, models_command, sessions_command, talks, vapi_command, webhook_command
 from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
@@ -94,6 +94,12 @@ def _text(argument: str) -> str:
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _session(argument: str) -> str:
+    if not talks.NAME.fullmatch(argument):
+        raise argparse.ArgumentTypeError(f"{argument!a} is no name: letters, digits, - and _, at most 40")
+    return argument
+
+
 def _factor(argument: str) -> float:
     factor = float(argument)
     if not (math.isfinite(factor) and factor > 0):
@@ -120,7 +126,8 @@ def _offline(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     replay.add_argument("--slowdown", type=_factor, default=1.0, metavar="K", help="as on a board K times slower (1)")
     replay.set_defaults(command=commands.replay)
     ask = sub.add_parser("ask", help="the same in text", description=commands.ask.__doc__)
-    ask.add_argument("text", nargs="+", type=_text, help="one turn each; none of them needs the wake word")
+    ask.add_argument("text", nargs="*", type=_text, help="one turn each; none of them needs the wake word")
+    ask.add_argument("--session", type=_session, metavar="NAME", help="go on with the conversation of that name")
     ask.set_defaults(command=commands.ask)
     say = sub.add_parser("say", help="speak a text", description=commands.say.__doc__)
     say.add_argument("text", type=_text)

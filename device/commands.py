@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 import tempfile
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +14,12 @@ from audio.events import TurnStarted
 from audio.frames import RATE
 from audio.resample import resample
 from audio.wav import read_wav, write_wav
-from device import session
+from device import asking, session
 from device.app import build
 from device.calls.link import Destination
 from device.config import Config
 from device.control import ControlError, send
 from device.describe import describe
-from device.dialog.reply import PlaceCall
 from device.live import Live
 from device.record import Record
 from device.secrets import Secrets
@@ -99,26 +97,9 @@ def demo(arguments: argparse.Namespace, config: Config) -> int:
 
 
 def ask(arguments: argparse.Namespace, config: Config) -> int:
-    """The same dialog and functions in text, on the real book. Every argument is one turn of one conversation."""
-    return asyncio.run(_ask(arguments.text, config))
-
-
-async def _ask(texts: list[str], config: Config) -> int:
-    with view_for(sys.stdout) as view:
-        house = build(config, Secrets())
-        name = uuid.uuid4().hex[:8]
-        try:
-            for number, text in enumerate(texts, start=1):
-                view.heard(text)
-                reply = await house.dialog.answer(text, None, name, f"ask-{name}-{number}", origin="text")
-                if reply.text:
-                    view.said(reply.text)
-                for effect in reply.effects:
-                    if isinstance(effect, PlaceCall):
-                        view.said((await house.appliance.place(effect)).text)
-        finally:
-            await house.close()
-    return 0
+    """The same dialog and functions in text, on the real book. Every argument is one turn of one conversation; without
+    arguments type your turns, until Ctrl-D. With --session the next command goes on where this one stopped."""
+    return asking.ask(arguments.text, arguments.session, config)
 
 
 def say(arguments: argparse.Namespace, config: Config) -> int:

@@ -10,14 +10,16 @@ from datetime import datetime
 from typing import Protocol
 
 from device.dialog import workflow
-from device.dialog.forms import Forms, Slot
+from device.dialog.forms import Forms
+from device.dialog.keeping import frozen, thawed
 from device.dialog.language import Language, load_language
+from device.dialog.meaning import VALUES, anybody, asked_slot, meant, stranger
 from device.dialog.reply import ClearAlert, Effect, PlaceCall, Reply
 from device.dialog.sentences import Sentences, Understood
-from device.dialog.settings import Callee, DialogSettings
+from device.dialog.settings import DialogSettings
 from device.dialog.slots import Moment
 from device.dialog.speaker import Speaker
-from device.dialog.talk import Aside, Escalate, Heard, Input, Open, Outcome, Person, Run, State, Talk
+from device.dialog.talk import Aside, Escalate, Input, Open, Outcome, Run, State, Talk
 from device.dialog.workflow import Ran
 from device.functions.contract import (
     BadArguments,
@@ -29,16 +31,6 @@ from device.functions.contract import (
     StillWorking,
 )
 
-_HEARD = {
-    "yes": Heard.YES,
-    "no": Heard.NO,
-    "cancel": Heard.CANCEL,
-    "stop": Heard.CANCEL,
-    "tryAgain": Heard.AGAIN,
-    "callPerson": Heard.PERSON,
-}
-_VALUES = frozenset(("giveValues", "giveName"))
-_ASIDES = frozenset(("help", "repeat", "thanks", "greeting"))
 _FINAL = frozenset(("clock-untrusted", "code-locked", "too-many-timers", "no-timer"))
 """Refusals of the builtin functions that no other value turns into a yes."""
 _MOST_REPLIES = 32
@@ -86,6 +78,11 @@ class _Turn:
     calls: int = 0
     committed: bool = False
     intent: str = ""
+
+    def say(self, sentence: str) -> None:
+        """Not twice: "say that again" may just have said the question that waits."""
+        if not self.sentences or not self.sentences[-1].endswith(sentence):
+            self.sentences.append(sentence)
 
 
 class Dialog:
@@ -143,9 +140,9 @@ class Dialog:
         found = self._sentences.understand(text, self._clock(), _asked(talk))
         if found is None or found.loose:
             return False
-        outcome = workflow.step(talk, self._input(found, talk, self._moment()))
+        outcome = workflow.step(talk, self._meant(found, talk, self._moment()))
         return outcome.code != "not-understood" and not (
-            outcome.talk.state is State.ASKING and found.intent not in _VALUES
+            outcome.talk.state is State.ASKING and found.intent not in VALUES
         )
 
     def heard(self, reply_id: str, text: str) -> None:
@@ -162,6 +159,20 @@ class Dialog:
     def expected(self, session: str) -> tuple[str, ...]:
         """What is expected next, for the recognizer."""
         return self._speaker.expected(self._session(session).talk)
+
+    def kept(self, session: str) -> bytes | None:
+        """The talk, for `restore` in another process; None when nothing was said yet."""
+        kept = self._session(session)
+        return None if kept.last is None else frozen(kept.talk, kept.last, _last_heard(kept))
+
+    def restore(self, session: str, data: bytes) -> bool:
+        """Go on with a talk that was kept; False when it cannot be used any more."""
+        if (found := thawed(data, self._forms)) is None:
+            return False
+        kept = self._session(session)
+        kept.talk, kept.last, heard = found
+        kept.history.append(Exchange("", "", heard))
+        return True
 
     def forget(self, session: str) -> None:
         """The person has left: what was talked about is wiped."""
@@ -193,12 +204,12 @@ class Dialog:
             return Reply(prefix, "", "stopped", effects=cleared, follow_up=kept.talk.state is not State.IDLE)
         if found is not None and found.intent == "stop" and kept.talk.state is State.IDLE:
             return Reply(prefix, "", "stopped")
-        if unknown := _who(found):
+        if unknown := stranger(found):
             turn.sentences.append(self._speaker.unknown(unknown))
             return self._finish(turn, Outcome(kept.talk, (), "answered"), kept)
         if found is None and not text.strip():
             turn.sentences.append(self._speaker.not_heard())
-        outcome = workflow.step(kept.talk, self._input(found, kept.talk, moment))
+        outcome = workflow.step(kept.talk, self._meant(found, kept.talk, moment))
         return self._finish(turn, await self._perform(outcome, turn, kept, origin, heard_any=bool(text.strip())), kept)
 
     async def _perform(
@@ -221,8 +232,8 @@ class Dialog:
                 person = step.person
                 turn.effects.append(PlaceCall(person.destination, person.reason, person.emergency))
                 turn.sentences.append(self._speaker.placing(person))
-            elif sentence := self._speaker.sentence(step, turn.moment.now.date(), heard_any=heard_any):
-                turn.sentences.append(sentence)
+            else:
+                turn.say(self._speaker.sentence(step, turn.moment.now.date(), heard_any=heard_any))
         return outcome
 
     async def _run(self, hand: Open, talk: Talk, turn: _Turn, origin: Origin) -> Outcome:
@@ -235,7 +246,7 @@ class Dialog:
             turn.committed = turn.committed or hand.form.effect
             return workflow.ran(talk, hand, Ran.DONE)
         bad = frozenset(p.field for p in error.problems) if isinstance(error, BadArguments) else frozenset[str]()
-        return workflow.ran(talk, hand, _fate(error), bad, _anybody(self._settings.callees))
+        return workflow.ran(talk, hand, _fate(error), bad, anybody(self._settings.callees))
 
     def _finish(self, turn: _Turn, outcome: Outcome, kept: _Session) -> Reply:
         kept.talk = outcome.talk
@@ -253,28 +264,8 @@ class Dialog:
             committed=turn.committed,
         )
 
-    # -- what was meant -------------------------------------------------------------------------------------------
-    def _input(self, found: Understood | None, talk: Talk, moment: Moment) -> Input:
-        callees = self._settings.callees
-        if found is None:
-            return Input(Heard.NOTHING, moment, person=_anybody(callees))
-        named = next((value for name, value in found.said if name == "destination"), None)
-        callee = next((c for c in callees if c.name == named), None)
-        if found.intent in ("yes", "no") and (slot := _asked_slot(talk)) and slot.kind == "boolean":
-            return Input(Heard.VALUES, moment, ((slot.name, found.intent),))
-        heard = Heard.REQUEST
-        if found.intent in _VALUES:
-            heard = Heard.VALUES
-        elif found.intent in _ASIDES:
-            heard = Heard.ASIDE
-        return Input(
-            heard=_HEARD.get(found.intent, heard),
-            moment=moment,
-            said=found.said,
-            form=self._forms.get(found.intent),
-            carry=found.carry,
-            person=_person(callee) if callee else _anybody(callees),
-        )
+    def _meant(self, found: Understood | None, talk: Talk, moment: Moment) -> Input:
+        return meant(found, talk, moment, self._forms, self._settings.callees)
 
     def _moment(self) -> Moment:
         return Moment(self._clock(), self._settings.hours)
@@ -306,24 +297,6 @@ def _last_heard(kept: _Session) -> str:
     return next((exchange.heard for exchange in reversed(kept.history) if exchange.heard), "")
 
 
-def _asked_slot(talk: Talk) -> Slot | None:
-    return talk.open[-1].missing if talk.state is State.ASKING and talk.open else None
-
-
 def _asked(talk: Talk) -> str:
-    slot = _asked_slot(talk)
+    slot = asked_slot(talk)
     return slot.kind if slot else ""
-
-
-def _who(found: Understood | None) -> str:
-    """Somebody to call whom we do not know."""
-    return next((str(value) for name, value in found.said if name == "who"), "") if found else ""
-
-
-def _anybody(callees: Sequence[Callee]) -> Person | None:
-    """The first one who is not for emergencies only: those are never guessed."""
-    return next((_person(callee) for callee in callees if not callee.emergency), None)
-
-
-def _person(callee: Callee) -> Person:
-    return Person(callee.name, "emergency" if callee.emergency else "asked-for", callee.emergency)
