@@ -1,6 +1,6 @@
 """What the machine can do at best: the same server, the same signature over the same bytes, and nothing else.
 
-    python -m device.bench.bare --port PORT
+python -m device.bench.bare --port PORT
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ class Connection(asyncio.Protocol):
                 await asyncio.get_running_loop().create_connection(lambda: self, self._host, self._port)
             except OSError as error:
                 raise SendFailed(str(error)) from error
-        assert self._transport is not None and self._waiting is None
+        assert self._transport is not None
+        assert self._waiting is None
         self._received.clear()
         waiting = self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(head + body)

@@ -152,7 +152,12 @@ def _notice(index: int, nth: int) -> dict[str, Any]:
     return (
         {"type": "speech-update", "status": "started", "role": "user", "turn": nth},
         {"type": "transcript", "role": "user", "transcriptType": "partial", "transcript": "I would like to book"},
-        {"type": "transcript", "role": "user", "transcriptType": "final", "transcript": "I would like to book a table."},
+        {
+            "type": "transcript",
+            "role": "user",
+            "transcriptType": "final",
+            "transcript": "I would like to book a table.",
+        },
         {"type": "speech-update", "status": "stopped", "role": "assistant", "turn": nth},
         {"type": "user-interrupted", "turnId": f"turn-{nth}"},
         {"type": "conversation-update", "messages": [{"role": "bot", "message": "Hello, how can I help you?"}]},
@@ -184,6 +189,8 @@ def _with_repeats(events: list[Planned], shape: Shape, dice: random.Random) -> l
     for event in dice.sample(events, round(len(events) * shape.again)):
         # Half of them soon - often while the first is still being answered -, half anywhere later.
         reach = min(50, len(events)) if dice.random() < 0.5 else len(events)
-        keyed.append((event.index + dice.random() * max(1, min(reach, len(events) - event.index)), 1, Sending(event, True)))
+        keyed.append(
+            (event.index + dice.random() * max(1, min(reach, len(events) - event.index)), 1, Sending(event, True))
+        )
     keyed.sort(key=lambda entry: (entry[0], entry[1], entry[2].event.index))
     return [sending for _, _, sending in keyed]

@@ -218,6 +218,14 @@ async def send(target: Target, shape: Shape, ledger: Path, today: date) -> None:
     write_ledger(ledger, sender, took)
 
 
+def raise_file_limit(wanted: int) -> None:
+    """Every connection is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     defaults, target = Shape(), Target(0, b"")
     parser = argparse.ArgumentParser(prog="python -m device.bench.sender", description=(__doc__ or "").splitlines()[0])
@@ -228,10 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--in-flight", type=int, default=target.in_flight)
     parser.add_argument("--rate", type=float, default=target.rate)
     options = parser.parse_args(arguments)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = options.calls + 4 * options.in_flight + 100
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    raise_file_limit(options.calls + 4 * options.in_flight + 100)
     shape = Shape(options.calls, options.events, options.seed, options.effects, options.slow)
     secret = os.environ["VAPI_SERVER_SECRET"].encode()
     asyncio.run(
