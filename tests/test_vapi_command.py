@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from device.calls import assistant_sync
-from device.calls.assistant import build_assistant
 from device.cli import main
-from device.config import Config
-from device.functions.registry import Registry
 from tests import judges
+from tests.assistant_variants import VARIANTS, built
 from tests.doubles.vapi import KEY, FakeVapi
 from tests.offline_commands import Done
 
@@ -222,24 +220,6 @@ def test_check_says_what_is_missing_and_what_for(desk: Desk) -> None:
 
 
 # -- the pure part --------------------------------------------------------------------------------------------------
-VARIANTS: list[dict[str, Any]] = [
-    {},
-    {"transfer_to": "+12025550143", "credential_id": "cr-1", "interrupt_by_transcript": True},
-    {"transfer_to": "sip:desk@example.org", "voice_provider": "11labs", "voice_id": "burt", "recording": True},
-    {"transcriber_model": "nova-2", "keywords": ("appointment", "front desk", "No. 5"), "first_message": ""},
-    {"transcriber_model": "flux-general-en", "language": "en", "keywords": ()},
-    {"model_provider": "anthropic", "model": "claude-sonnet-4-20250514"},
-]
-
-
-def built(wanted: dict[str, Any]) -> dict[str, Any]:
-    return build_assistant(
-        Config(web={"base_url": "https://edge.example.org"}, assistant=wanted),  # type: ignore[arg-type]
-        Registry.load(),
-        secret="s",
-    )
-
-
 @pytest.mark.skipif(not judges.have_specs(), reason=judges.MISSING)
 @pytest.mark.parametrize("wanted", VARIANTS, ids=range(len(VARIANTS)))
 def test_every_variant_is_what_the_interface_takes(wanted: dict[str, Any]) -> None:
