@@ -25,6 +25,7 @@ from device.functions.sqlite_store import NAME, SqliteStore
 from device.schedule import WakeSchedule
 from device.secrets import Secrets
 from device.settings import WakeWordSection
+from device.trusted_clock import ClockTrust, last_written
 from models.wake_words import WakeWord
 
 KEPT_DAYS = 30
@@ -107,18 +108,31 @@ def build(
 
     extensions = config.paths.extensions
     registry = Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
-    store = SqliteStore(database or config.paths.state_dir / NAME)
+    path = database or config.paths.state_dir / NAME
+    clock_trust = ClockTrust(now, last_written(path))
+    store = SqliteStore(path)
     store.prune(now() - timedelta(days=KEPT_DAYS))
 
+    def trusted() -> bool:
+        return config.dialog.trust_clock or clock is not None or clock_trust()
+
     def context(call: FunctionCall, transactional: FunctionStore) -> Context:
-        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book)
+        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book, trusted)
 
     runner = Runner(registry, store, context)
-    dialog = build_dialog(config, registry, runner, now, origin=origin)
+    dialog = build_dialog(config, registry, runner, now, origin=origin, clock_trusted=trusted)
     links = links if links is not None else build_links(config, secrets)
     escalation = Escalation(
         links, store, call_changed, budget=build_budget(config), patience=build_patience(config), clock=call_clock
     )
     schedule = {name: read_spans(config.wake.word.get(name, WakeWordSection()).hours) for name in config.wake.words}
-    appliance = Appliance(dialog, store, escalation, build_destinations(config), now, WakeSchedule(schedule))
+    appliance = Appliance(
+        dialog,
+        store,
+        escalation,
+        build_destinations(config),
+        now,
+        WakeSchedule(schedule),
+        wipe_after=timedelta(seconds=config.dialog.wipe_s),
+    )
     return House(appliance, dialog, store, runner, links)

@@ -24,6 +24,7 @@ from audio.events import (
     ReplyFinished,
     StaleDropped,
     TurnEnded,
+    TurnStarted,
 )
 from audio.frames import TurnId
 from device.calls.escalation import Escalation
@@ -55,6 +56,8 @@ class Appliance:
         destinations: Mapping[str, Destination],
         clock: Callable[[], datetime],
         schedule: WakeSchedule,
+        *,
+        wipe_after: timedelta = timedelta(seconds=20),
     ) -> None:
         self._dialog = dialog
         self._store = store
@@ -62,6 +65,9 @@ class Appliance:
         self._destinations = destinations
         self._clock = clock
         self._schedule = schedule
+        self._wipe_after = wipe_after
+        self._wipe_at: datetime | None = None
+        """When the talk is forgotten, if nobody speaks before."""
         self._ringing: dict[str, AlertRaised] = {}
         self._call: CallDialling | CallLive | None = None
         self._committed: dict[TurnId, Reply] = {}
@@ -107,6 +113,11 @@ class Appliance:
 
     def observe(self, event: Event) -> list[Event]:
         """Every event of the loop, as it happens; returns what is to be said because of it."""
+        match event:
+            case TurnStarted():
+                self._wipe_at = None
+            case TurnEnded():
+                self._wipe_at = self._clock() + self._wipe_after
         match event:
             case TurnEnded(outcome="failed") | ReplyCut(heard="") | StaleDropped(kind="ReplyDecided"):
                 # Its voice failed, it was cut before a word of it, or its turn was over before the answer.
@@ -168,7 +179,13 @@ class Appliance:
 
     # -- alerts ---------------------------------------------------------------------------------------------------
     def due(self) -> list[Event]:
-        """What begins to ring now (said first, then rung until it is stopped), and wake words whose hours begin."""
+        """What begins to ring now (said first, then rung until it is stopped), and wake words whose hours begin.
+
+        Forgets a talk that is over, too: the next person shall not hear of it.
+        """
+        if self._wipe_at is not None and self._clock() >= self._wipe_at:
+            self._wipe_at = None
+            self._dialog.forget(SESSION)
         events: list[Event] = []
         if (words := self._schedule.changed(self._clock())) is not None:
             events.append(words)

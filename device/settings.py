@@ -88,6 +88,10 @@ class DialogSection(Section):
     """A transcript less sure than this counts as not understood."""
     context_s: Annotated[float, Field(gt=0)] = 120.0
     """A talk is forgotten so long after its last turn: the next person starts fresh."""
+    wipe_s: Annotated[float, Field(gt=0)] = 20.0
+    """At the device it is forgotten so long after the last turn has ended and nobody spoke again."""
+    trust_clock: bool = False
+    """Believe the clock although it was not synchronised since the start and no battery keeps it."""
 
 
 class DestinationSection(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from device.config import Config
@@ -15,7 +16,13 @@ from device.functions.schema import SlotSpec
 
 
 def build_dialog(
-    config: Config, registry: Registry, runner: Runner, clock: Callable[[], datetime], *, origin: Origin = "voice"
+    config: Config,
+    registry: Registry,
+    runner: Runner,
+    clock: Callable[[], datetime],
+    *,
+    origin: Origin = "voice",
+    clock_trusted: Callable[[], bool] = lambda: True,
 ) -> Dialog:
     """The dialog of the house. `clock` gives the present with the house's time zone.
 
@@ -23,7 +30,8 @@ def build_dialog(
         LanguageInvalid: a sentence file cannot be used; the message names it.
     """
     forms = forms_of(registry.for_origin(origin))
-    return Dialog(forms, runner, dialog_settings(config), clock, origin=origin)
+    settings = replace(dialog_settings(config), clock_trusted=clock_trusted)
+    return Dialog(forms, runner, settings, clock, origin=origin)
 
 
 def forms_of(functions: Iterable[FunctionSpec]) -> Forms:

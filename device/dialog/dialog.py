@@ -209,6 +209,9 @@ class Dialog:
             return self._finish(turn, Outcome(kept.talk, (), "answered"), kept)
         if found is None and not text.strip():
             turn.sentences.append(self._speaker.not_heard())
+        if found is not None and self._needs_a_day(found.intent) and not self._settings.clock_trusted():
+            turn.say(self._speaker.clock_untrusted())
+            return self._finish(turn, Outcome(kept.talk, (), "refused"), kept)
         outcome = workflow.step(kept.talk, self._meant(found, kept.talk, moment))
         return self._finish(turn, await self._perform(outcome, turn, kept, origin, heard_any=bool(text.strip())), kept)
 
@@ -266,6 +269,10 @@ class Dialog:
 
     def _meant(self, found: Understood | None, talk: Talk, moment: Moment) -> Input:
         return meant(found, talk, moment, self._forms, self._settings.callees)
+
+    def _needs_a_day(self, intent: str) -> bool:
+        form = self._forms.get(intent)
+        return form is not None and any(slot.kind == "date" for slot in form.slots)
 
     def _moment(self) -> Moment:
         return Moment(self._clock(), self._settings.hours)

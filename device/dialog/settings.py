@@ -30,6 +30,8 @@ class DialogSettings:
     """The first one that is no emergency is offered after misunderstandings and called for "a person"."""
     hours: Callable[[date], Hours] = lambda day: ()
     """Opening hours, for an open "at eight"."""
+    clock_trusted: Callable[[], bool] = lambda: True
+    """False while nobody knows what day it is: then no day is asked for."""
     min_confidence: float = 0.0
     """Less than that counts as not heard."""
     context_seconds: float = 120.0

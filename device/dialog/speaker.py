@@ -41,6 +41,9 @@ class Speaker:
     def not_heard(self) -> str:
         return self._wording.say("not_heard")
 
+    def clock_untrusted(self) -> str:
+        return self._wording.say("clock_untrusted")
+
     def aside(self, intent: str, heard: str) -> str:
         """The answer to what needs no function."""
         if intent == "help":

@@ -35,6 +35,7 @@ Free = tuple[dt.date, dt.time]
 @function()
 def check_availability(ctx: Context, date: Day, time: At) -> Outcome:
     """Say whether an appointment is free on a day at a time, and which ones are free next."""
+    ctx.dated_now()
     with ctx.store.reading() as store:
         why = _why_not(ctx, store, date, time)
         offers = _offers(ctx, store, date, time)
@@ -60,6 +61,7 @@ def book_appointment(
     ] = "",
 ) -> Outcome:
     """Book an appointment on a day at a time."""
+    ctx.dated_now()
     with ctx.store.transaction() as store:
         why = _why_not(ctx, store, date, time)
         starts = moment(date, time, ctx.timezone)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
-from device.functions.contract import Origin
+from device.functions.contract import Origin, Refused
 from device.functions.hours import BookSettings
 from device.functions.store import Reading, Writing
+
+CLOCK_UNTRUSTED = "I don't know what day it is yet: my clock was not set since I was switched on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,15 @@ class Context:
     timezone: tzinfo = UTC
     book: BookSettings = field(default_factory=BookSettings)
 
+    clock_trusted: Callable[[], bool] = lambda: True
+    """False while the device cannot know what day it is."""
+
     def now(self) -> datetime:
         """The present in the house's time zone."""
         return self.clock().astimezone(self.timezone)
+
+    def dated_now(self) -> datetime:
+        """The present, for what depends on the day or the time of day; raises Refused "clock-untrusted"."""
+        if not self.clock_trusted():
+            raise Refused("clock-untrusted", CLOCK_UNTRUSTED)
+        return self.now()
