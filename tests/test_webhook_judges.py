@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from twilio.request_validator import RequestValidator
 
 from device import webhook_sign
 from device.calls.assistant import destination
-from device.settings import TwilioSection
+from device.settings import HmacSection, TwilioSection
 from device.web import twiml
 from tests import judges, sdk_judge
 from tests.assistant_variants import VARIANTS, built
@@ -73,6 +74,65 @@ def test_what_we_send_by_the_sdk() -> None:
     right, wrong = faults[: len(sent())], faults[len(sent()) :]
     assert right == [[]] * len(sent())
     assert all(wrong), wrong
+
+
+# -- what we take for theirs ----------------------------------------------------------------------------------------
+_OTHER_SHAPES = ("tool-calls text", "tool-calls two", "tool-calls flat", "tool-calls with tool", "tool-calls wrong")
+"""Seen on the wire or in older documents, and in no definition."""
+_SHORTENED = ("parameters", "messagesOpenAIFormatted", "text", "sampleRate", "chat", "session", "artifacts")
+"""Left out of the samples of messages from which nothing is read."""
+
+
+def completed(message: dict[str, Any]) -> dict[str, Any]:
+    """A sample with what the definition wants and nobody here reads, and its arguments as text."""
+    stamp = "2026-11-24T09:00:00.000Z"
+    whole = message | {"call": {"orgId": "o", "createdAt": stamp, "updatedAt": stamp, **message["call"]}}
+    if message["type"] == "tool-calls":
+        whole.setdefault("toolWithToolCallList", [])
+        for call in whole["toolCallList"]:
+            if not isinstance(call["function"]["arguments"], str):
+                call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
+    if message["type"] == "model-output" and isinstance(message["output"], str):
+        whole["output"] = {"content": message["output"]}
+    return whole
+
+
+def samples() -> list[tuple[str, dict[str, Any]]]:
+    shots = pytest.importorskip("device.webhook_samples")
+    sign = shots.Signer(datetime.now(UTC), "s", "t", "hmac", HmacSection(), "https://edge.example.org", 300, 2_000_000)
+    found = [shot for shot in shots.vapi_shots(sign) if shot.name not in _OTHER_SHAPES]
+    assert len(found) > 25
+    return [(shot.name, completed(json.loads(shot.body)["message"])) for shot in found]
+
+
+def schema_names(known: judges.Schemas) -> dict[str, str]:
+    """The definition of each message by its type."""
+    return {
+        kind: name
+        for name, schema in known.items()
+        if name.startswith("ServerMessage") and "Response" not in name
+        for kind in schema.get("properties", {}).get("type", {}).get("enum", ())
+    }
+
+
+@whole
+def test_our_samples_of_their_messages() -> None:
+    known = judges.vapi_whole()
+    names = schema_names(known)
+    pairs = [(names[message["type"]], message) for _, message in samples() if message["type"] in names]
+    assert {name for name, _ in pairs} == set(names.values()) - {"ServerMessageCampaignPredial"}
+    for name, message in pairs:
+        assert unexpected(judges.judge(known, name, message)) == [], message["type"]
+    try:
+        judged = sdk_judge.judged(pairs)
+    except sdk_judge.SdkMissing as missing:
+        pytest.skip(str(missing))
+    assert [unexpected(faults) for faults in judged] == [[]] * len(pairs)
+
+
+def unexpected(faults: list[str]) -> list[str]:
+    absent = [f"[] '{field}' is a required property" for field in _SHORTENED]
+    return [fault for fault in faults if fault not in {*absent, *(f"{field}: Field required" for field in _SHORTENED)}]
 
 
 # -- Twilio ---------------------------------------------------------------------------------------------------------
