@@ -13,7 +13,17 @@ from pathlib import Path
 
 from audio.portaudio import SoundCardError, list_devices
 from audio.wav import WavError
-from device import commands, functions_command, models_command, sessions_command, talks, vapi_command, webhook_command
+from device import (
+    bench_command,
+    commands,
+    functions_command,
+    models_command,
+    sessions_command,
+    talks,
+    vapi_command,
+    webhook_command,
+)
+from device.bench.servers import ServerFailed
 from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
@@ -33,6 +43,7 @@ _FAULTS = (
     FunctionError,
     FunctionFileBroken,
     LanguageInvalid,
+    ServerFailed,
     SoundCardError,
     WavError,
 )
@@ -84,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _control(sub)
     _looking(sub)
     book.add_parser(sub).set_defaults(command=book.run)
-    for group in (models_command, functions_command, vapi_command, webhook_command, sessions_command):
+    for group in (models_command, functions_command, vapi_command, webhook_command, sessions_command, bench_command):
         group.add_parser(sub).set_defaults(command=group.run)
     return parser
 

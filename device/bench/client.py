@@ -45,7 +45,8 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         assert self._waiting is None
         self._received.clear()
-        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
         self._transport.write(head + body)
         try:
             return await waiting
