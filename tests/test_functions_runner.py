@@ -382,18 +382,19 @@ CRASH = """
     from datetime import UTC, datetime
     from pathlib import Path
     from device.functions.contract import FunctionCall
+    from device.functions.group import Group
     from device.functions.hours import BookSettings
     from device.functions.registry import Registry
     from device.functions.runner import Runner, context_factory
     from device.functions.sqlite_store import SqliteStore
 
-    class Dying(SqliteStore):
-        def _commit(self):
-            if sys.argv[2] == "after":
-                super()._commit()
-            os.kill(os.getpid(), signal.SIGKILL)
+    def finish(group, commit, lost, finish=Group._finish):
+        if sys.argv[2] == "after":
+            finish(group, commit, lost)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    runner = Runner(Registry.load(), Dying(Path(sys.argv[1])), context_factory(
+    Group._finish = finish
+    runner = Runner(Registry.load(), SqliteStore(Path(sys.argv[1])), context_factory(
         lambda: datetime(2026, 12, 1, 14, 20, tzinfo=UTC), UTC, BookSettings()))
     wish = FunctionCall("a", "bookAppointment", {"date": "2026-12-02", "time": "19:00"}, "voice", "s")
     asyncio.run(runner.run(wish))
@@ -418,7 +419,7 @@ def test_killed_at_the_commit(tmp_path: Path, moment: str, replayed: bool) -> No
     wish = FunctionCall("a", "bookAppointment", {"date": "2026-12-02", "time": "19:00"}, "voice", "s")
     result = asyncio.run(runner.run(wish))
     assert (result.replayed, result.error) == (replayed, None)
-    assert result.sentence == "You're booked for tomorrow at 7 PM."
+    assert result.sentence.startswith("You're booked for tomorrow at 7 PM. Your code is ")
     with store.reading() as reading:
         assert len(reading.appointments()) == 1
     assert [waiting.text for waiting in store.unheard()] == [result.sentence]

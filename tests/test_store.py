@@ -16,8 +16,8 @@ from device.calls.attempts import Attempt
 from device.functions.contract import StoreFailed
 from device.functions.migrations import STEPS, VERSION
 from device.functions.sqlite_store import SqliteStore
-from device.functions.sqlite_tables import stamp
 from device.functions.store import RecordedCall
+from device.functions.times import stamp
 
 NOW = datetime(2026, 12, 1, 14, 20, tzinfo=UTC)
 

@@ -62,6 +62,36 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX calls_created ON calls(created)",
         "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     ),
+    # 3: late results, answered requests, sessions of the providers
+    (
+        "ALTER TABLE function_calls ADD COLUMN told TEXT NOT NULL DEFAULT 'at-once'",
+        "CREATE INDEX function_calls_session ON function_calls(session)",
+        "CREATE INDEX function_calls_told ON function_calls(told) WHERE told = 'waiting'",
+        """CREATE TABLE answered(
+            digest TEXT PRIMARY KEY,
+            status INTEGER NOT NULL,
+            media_type TEXT NOT NULL,
+            body BLOB NOT NULL,
+            created TEXT NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX answered_created ON answered(created)",
+        """CREATE TABLE sessions(
+            id TEXT PRIMARY KEY,
+            provider TEXT NOT NULL,
+            state TEXT NOT NULL,
+            started TEXT NOT NULL,
+            ended TEXT,
+            reason TEXT NOT NULL DEFAULT '',
+            summary TEXT NOT NULL DEFAULT '')""",
+        "CREATE INDEX sessions_started ON sessions(started)",
+        """CREATE TABLE session_events(
+            session TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            at TEXT NOT NULL,
+            PRIMARY KEY(session, number)) WITHOUT ROWID""",
+        "CREATE INDEX session_events_at ON session_events(at)",
+    ),
 )
 
 VERSION: Final = len(STEPS)

@@ -6,16 +6,21 @@ import contextlib
 import os
 import queue
 import sqlite3
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from device.calls.attempts import Attempt
 from device.functions.contract import StoreFailed
+from device.functions.group import Group, Locked
 from device.functions.migrations import migrate
 from device.functions.sqlite_tables import SqliteReading, SqliteWriting
-from device.functions.store import Timer, Unheard
+from device.functions.store import Timer, Unheard, Writing
+from device.functions.submissions import Submission, Submissions
+
+T = TypeVar("T")
 
 NAME = "wakeline.db"
 _MOST_READERS = 8
@@ -40,7 +45,6 @@ class SqliteStore:
         self.path = path
         self._wait_s = wait_s
         self._closed = False
-        self._writing = threading.Lock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_READERS)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,10 +56,14 @@ class SqliteStore:
             try:
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._writer.execute("PRAGMA synchronous = FULL")
+                # A checkpoint stops the writers for a moment: rather seldom, and of a log of at most 16 MB.
+                self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
                 migrate(self._writer)
             except BaseException:
                 self._writer.close()
                 raise
+        self._group = Group(self._writer, wait_s)
+        self._submitted = Submissions(self._write)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqliteReading]:
@@ -69,22 +77,18 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[SqliteWriting]:
-        if not self._writing.acquire(timeout=self._wait_s):
-            raise StoreFailed(f"{self.path} is locked by another thread")
-        try:
-            with self._failures():
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    yield SqliteWriting(self._writer)
-                    self._commit()
-                finally:
-                    if self._writer.in_transaction:
-                        self._writer.execute("ROLLBACK")
-        finally:
-            self._writing.release()
+        with self._failures(), self._group.entered() as connection:
+            yield SqliteWriting(connection)
 
-    def _commit(self) -> None:
-        self._writer.execute("COMMIT")
+    def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:
+        return self._submitted.put(work, urgent=urgent)
+
+    def _write(self, works: Sequence[Submission]) -> None:
+        """Carry out what was submitted, in one go: each work in a savepoint of its own."""
+        with self._failures(), self._group.entered(urgent=any(work.urgent for work in works)) as connection:
+            store = SqliteWriting(connection)
+            for work in works:
+                work.carry_out(connection, store)
 
     # -- single steps ---------------------------------------------------------------------------------------------
     def next_epoch(self) -> int:
@@ -133,11 +137,13 @@ class SqliteStore:
 
     def close(self) -> None:
         """Nothing may use the store any more."""
-        with self._writing:
+        self._submitted.close()
+        with contextlib.suppress(Locked, StoreFailed, sqlite3.Error), self._group.entered():
             self._closed = True
-            while not self._readers.empty():
-                self._readers.get_nowait().close()
-            self._writer.close()
+        self._closed = True
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+        self._writer.close()
 
     # -- connections ----------------------------------------------------------------------------------------------
     def _connect(self) -> sqlite3.Connection:
@@ -167,6 +173,8 @@ class SqliteStore:
     def _failures(self) -> Iterator[None]:
         try:
             yield
+        except Locked as error:
+            raise StoreFailed(f"{self.path} is locked by another thread") from error
         except sqlite3.Error as error:
             # Extended codes carry the primary one in their low byte; a misuse of ours has none.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

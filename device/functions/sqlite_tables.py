@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from device.calls.attempts import Attempt
+from device.functions.sqlite_web import WebReading, WebWriting
 from device.functions.store import Appointment, RecordedCall, Timer, Unheard
+from device.functions.times import read, stamp
 
 _APPOINTMENT = "id, starts, minutes, zone, name, people, state, created, call_id"
+_FUNCTION = "id, name, arguments, origin, session, state, value, error_code, sentence, created"
+_RECORD = f"""INSERT INTO function_calls({_FUNCTION}, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT(id) DO UPDATE SET state = excluded.state, value = excluded.value, error_code = excluded.error_code,
+    sentence = excluded.sentence WHERE state = 'running'"""
 _CALL = "id, created, destination, link, address, emergency, vendor_id, cause, code, detail, answered, ended"
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as it is stored: UTC, one width, so that text order is time order."""
-    if moment.tzinfo is None:
-        raise ValueError("a moment without time zone cannot be stored")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-class SqliteReading:
+class SqliteReading(WebReading):
     """Implements `Reading`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
     def function_call(self, id: str) -> RecordedCall | None:
-        row = self._db.execute(
-            "SELECT id, name, arguments, origin, session, state, value, error_code, sentence, created"
-            " FROM function_calls WHERE id = ?",
-            (id,),
-        ).fetchone()
-        if row is None:
-            return None
-        value = None if row[6] is None else json.loads(row[6])
-        created = datetime.fromisoformat(row[9])
-        return RecordedCall(row[0], row[1], json.loads(row[2]), row[3], row[4], row[5], value, row[7], row[8], created)
+        row = self._db.execute(f"SELECT {_FUNCTION} FROM function_calls WHERE id = ?", (id,)).fetchone()
+        return None if row is None else _function(row)
+
+    def function_calls(self, session: str | None = None, *, most: int = 1000) -> list[RecordedCall]:
+        return self._function_calls("?1 IS NULL OR session = ?1", "created DESC, rowid DESC", session, most)
+
+    def running_calls(self) -> list[RecordedCall]:
+        return self._function_calls("told = 'waiting' AND state = 'running'", "created, rowid", None, -1)
+
+    def undelivered(self, session: str | None = None) -> list[RecordedCall]:
+        which = "told = 'waiting' AND state != 'running' AND (?1 IS NULL OR session = ?1)"
+        return self._function_calls(which, "created, rowid", session, -1)
+
+    def _function_calls(self, which: str, order: str, session: str | None, most: int) -> list[RecordedCall]:
+        statement = f"SELECT {_FUNCTION} FROM function_calls WHERE {which} ORDER BY {order} LIMIT ?2"
+        return [_function(row) for row in self._db.execute(statement, (session, most))]
 
     def appointments(
         self, start: datetime | None = None, end: datetime | None = None, *, cancelled: bool = False
@@ -61,11 +66,11 @@ class SqliteReading:
 
     def timers(self) -> list[Timer]:
         rows = self._db.execute("SELECT id, name, seconds, ends FROM timers WHERE state = 'running' ORDER BY ends, id")
-        return [Timer(row[0], row[1], row[2], datetime.fromisoformat(row[3])) for row in rows]
+        return [Timer(row[0], row[1], row[2], read(row[3])) for row in rows]
 
     def unheard(self) -> list[Unheard]:
         rows = self._db.execute("SELECT reply, text, created FROM outbox WHERE heard_at IS NULL ORDER BY created")
-        return [Unheard(row[0], row[1], datetime.fromisoformat(row[2])) for row in rows]
+        return [Unheard(row[0], row[1], read(row[2])) for row in rows]
 
     def open_calls(self) -> list[Attempt]:
         rows = self._db.execute(f"SELECT {_CALL} FROM calls WHERE state != 'ended' ORDER BY created")
@@ -75,16 +80,18 @@ class SqliteReading:
         return int(self._db.execute("SELECT count(*) FROM calls WHERE created >= ?", (at,)).fetchone()[0])
 
 
-class SqliteWriting(SqliteReading):
+class SqliteWriting(SqliteReading, WebWriting):
     """Implements `Writing`, and the single steps of the store."""
 
     def record_function_call(self, call: RecordedCall) -> None:
         value = None if call.value is None else json.dumps(dict(call.value))
         texts = (call.id, call.name, json.dumps(dict(call.arguments)), call.origin, call.session, call.state, value)
-        self._db.execute(
-            "INSERT INTO function_calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*texts, call.error_code, call.sentence, stamp(call.created)),
-        )
+        told = "waiting" if call.state == "running" else "at-once"
+        self._db.execute(_RECORD, (*texts, call.error_code, call.sentence, stamp(call.created), told))
+
+    def mark_delivered(self, call: str) -> bool:
+        which = "UPDATE function_calls SET told = 'late' WHERE id = ? AND told = 'waiting' AND state != 'running'"
+        return self._changed(which, (call,))
 
     def add_appointment(
         self, starts: datetime, minutes: int, zone: str, *, name: str, people: int, created: datetime, call_id: str = ""
@@ -142,11 +149,14 @@ class SqliteWriting(SqliteReading):
         text = stamp(before)
         statements: tuple[tuple[str, Any], ...] = (
             (
-                "DELETE FROM function_calls WHERE created < ?"
+                "DELETE FROM function_calls WHERE created < ? AND state != 'running'"
                 " AND id NOT IN (SELECT reply FROM outbox WHERE heard_at IS NULL)",
                 text,
             ),
             ("DELETE FROM outbox WHERE heard_at < ?", text),
+            ("DELETE FROM answered WHERE created < ?", text),
+            ("DELETE FROM session_events WHERE at < ?", text),
+            ("DELETE FROM sessions WHERE started < ?", text),
             ("DELETE FROM timers WHERE state = 'stopped' AND ends < ?", text),
             ("DELETE FROM calls WHERE state = 'ended' AND ended < ?", before.timestamp()),
         )
@@ -159,17 +169,33 @@ class SqliteWriting(SqliteReading):
         return self._db.execute(statement, values).rowcount > 0
 
 
+def _function(row: tuple[Any, ...]) -> RecordedCall:
+    id, name, arguments, origin, session, state, value, error_code, sentence, created = row
+    return RecordedCall(
+        id=id,
+        name=name,
+        arguments=json.loads(arguments),
+        origin=origin,
+        session=session,
+        state=state,
+        value=None if value is None else json.loads(value),
+        error_code=error_code,
+        sentence=sentence,
+        created=read(created),
+    )
+
+
 def _appointment(row: tuple[Any, ...]) -> Appointment:
     id, starts, minutes, zone, name, people, state, created, call_id = row
     return Appointment(
         id=id,
-        starts=datetime.fromisoformat(starts),
+        starts=read(starts),
         minutes=minutes,
         zone=zone,
         name=name,
         people=people,
         state=state,
-        created=datetime.fromisoformat(created),
+        created=read(created),
         call_id=call_id,
     )
 

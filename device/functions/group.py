@@ -1,0 +1,140 @@
+"""One writer, many at the door: changes of several threads share one transaction and one fsync.
+
+Each entrant's changes are a savepoint of their own, so one that fails is undone alone. The last entrant of a group
+commits it; who comes while a commit runs forms the next group. Nobody is told that his change is there before COMMIT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+_MOST = 64
+"""Entrants of one group: those who are done wait for those who are not."""
+
+
+class Locked(Exception):
+    """Nobody let us in within the time."""
+
+
+class _Commit:
+    """What the members of one group wait for."""
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.done = threading.Event()
+        self.error: sqlite3.Error | None = None
+
+    def end(self, error: sqlite3.Error | None) -> None:
+        self.error = error
+        self.done.set()
+
+
+class Group:
+    """Owns the connection's transactions; used from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, wait_s: float) -> None:
+        self._db = connection
+        self._wait_s = wait_s
+        self._door = threading.Lock()
+        self._inside = False
+        self._urgent: deque[threading.Event] = deque()
+        self._waiting: deque[threading.Event] = deque()
+        self._commit = _Commit()
+
+    @contextlib.contextmanager
+    def entered(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, alone. When the block ends its changes are committed; when it raises they are undone.
+
+        Raises:
+            Locked: another thread did not leave in time.
+            sqlite3.Error: the database could not do it; nothing of the block is there.
+        """
+        self._enter(urgent)
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("SAVEPOINT entrant")
+        except BaseException as error:
+            self._leave(error)
+            raise
+        try:
+            yield self._db
+            self._db.execute("RELEASE entrant")
+        except BaseException as error:
+            self._undo()
+            self._leave(error)
+            raise
+        commit = self._leave(None)
+        commit.done.wait()
+        if commit.error is not None:
+            raise _again(commit.error)
+
+    def _enter(self, urgent: bool) -> None:
+        with self._door:
+            if not self._inside:
+                self._inside = True
+                return
+            turn = threading.Event()
+            line = self._urgent if urgent else self._waiting
+            line.append(turn)
+        if turn.wait(self._wait_s):
+            return
+        with self._door:
+            if turn.is_set():  # let in just now
+                return
+            line.remove(turn)
+        raise Locked
+
+    def _undo(self) -> None:
+        # A full disk has ended the whole transaction already: then there is no savepoint to go back to.
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK TO entrant")
+                self._db.execute("RELEASE entrant")
+
+    def _leave(self, error: BaseException | None) -> _Commit:
+        """Let the next one in, or commit the group when nobody waits or it is large."""
+        commit = self._commit
+        if error is None:
+            commit.members += 1
+        lost = commit.members > 0 and not self._db.in_transaction  # the database itself has undone everybody's
+        with self._door:
+            others = bool(self._urgent or self._waiting)
+            if others and not lost and commit.members < _MOST and self._db.in_transaction:
+                self._next()
+                return commit
+        undone = sqlite3.OperationalError("the group was undone")
+        self._finish(commit, (error if isinstance(error, sqlite3.Error) else undone) if lost else None)
+        with self._door:
+            self._commit = _Commit()
+            self._next()
+        return commit
+
+    def _finish(self, commit: _Commit, lost: sqlite3.Error | None) -> None:
+        failure = lost
+        try:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            failure = error
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        commit.end(failure)
+
+    def _next(self) -> None:
+        line = self._urgent or self._waiting
+        if line:
+            line.popleft().set()
+        else:
+            self._inside = False
+
+
+def _again(error: sqlite3.Error) -> sqlite3.Error:
+    """The same for each member: an exception that is raised in several threads would mix their traces."""
+    same = type(error)(*error.args)
+    same.__dict__.update(error.__dict__)
+    return same
