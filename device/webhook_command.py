@@ -12,6 +12,7 @@ from device import webhook_attacks, webhook_listen, webhook_samples, webhook_tes
 from device.config import Config, ConfigError
 from device.secrets import Secrets
 from device.settings import Scheme
+from device.web.signatures import split_secrets
 from device.webhook_samples import Shot, Signer
 
 _TEST = """Sends signed samples of every message of Vapi and every form of Twilio to a server, then every attack:
@@ -94,8 +95,9 @@ def _signer(args: argparse.Namespace, config: Config, url: str) -> Signer:
             raise ConfigError("webhook-no-secret", f"{args.secret_env} is not set")
         if args.provider is None:
             raise ConfigError("webhook-no-provider", "--secret-env needs --provider: whose secret is it?")
-    vapi = named or secrets.get("VAPI_SERVER_SECRET") or secrets.get("VAPI_WEBHOOK_SECRET")
-    twilio = named or secrets.get("TWILIO_AUTH_TOKEN")
+    # While secrets are rotated there are several: the newest is first.
+    vapi, *_ = *split_secrets(named, secrets.get("VAPI_SERVER_SECRET"), secrets.get("VAPI_WEBHOOK_SECRET")), ""
+    twilio, *_ = *split_secrets(named, secrets.get("TWILIO_AUTH_TOKEN")), ""
     if not {None: vapi or twilio, "vapi": vapi, "twilio": twilio}[args.provider]:
         raise ConfigError("webhook-no-secret", "set VAPI_SERVER_SECRET or TWILIO_AUTH_TOKEN, or name one: --secret-env")
     scheme: Scheme = args.scheme or config.web.schemes[0]
