@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,22 @@ from typing import Any
 import pytest
 
 from device.functions.context import Context, Outcome
-from device.functions.contract import FunctionCall, FunctionResult, Origin, Refused, StoreFailed
+from device.functions.contract import (
+    FunctionCall,
+    FunctionResult,
+    FunctionTimedOut,
+    IdReused,
+    LateResult,
+    Origin,
+    Refused,
+    StillWorking,
+    StoreFailed,
+)
 from device.functions.hours import BookSettings
 from device.functions.registry import Registry, function, spec_of
 from device.functions.runner import Runner, context_factory
 from device.functions.sqlite_store import SqliteStore
+from device.functions.store import RecordedCall
 
 NOW = datetime(2026, 12, 1, 14, 20, tzinfo=UTC)
 DEADLINE = 5.0
@@ -187,57 +199,189 @@ def test_staff_may_do_what_is_for_staff(store: SqliteStore) -> None:
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
-def test_an_effect_that_is_over_its_time_did_not_happen(store: SqliteStore) -> None:
-    entered, leave, left = threading.Event(), threading.Event(), threading.Event()
+async def next_late(runner: Runner) -> LateResult:
+    return await anext(runner.late())
+
+
+def test_a_call_over_its_budget_goes_on_and_is_told_late(store: SqliteStore) -> None:
+    leave = threading.Event()
 
     @function(effect=True, budget_s=0.01)
     def slow(ctx: Context) -> Outcome:
         """Be slow."""
-        entered.set()
         leave.wait(DEADLINE)
-        try:
-            with ctx.store.transaction() as writing:
-                writing.add_timer("", 1, NOW, NOW)
-            return Outcome({}, "Done.")
-        finally:
-            left.set()
+        with ctx.store.transaction() as writing:
+            writing.add_timer("late", 1, NOW, NOW)
+        return Outcome({"x": 1}, "Done.")
 
-    async def script(runner: Runner) -> list[FunctionResult]:
+    async def script(runner: Runner) -> None:
         first = await runner.run(call("a", "slow", session="s"))
-        after = await runner.run(call("b", "keep", session="s"))  # the queue goes on
+        assert isinstance(first.error, StillWorking)
+        assert first.error.handle == "a"
+        assert state(store, "a") == "running", "recorded before it was answered"
+        after = await runner.run(call("b", "keep", session="s", name="after"))
+        assert after.error is None, "the session's queue goes on"
+        again = await runner.run(call("a", "slow", session="s"))
+        asked = await runner.look_up("a")
+        assert isinstance(again.error, StillWorking)
+        assert asked is not None
+        assert isinstance(asked.error, StillWorking)
         leave.set()
-        await asyncio.to_thread(left.wait, DEADLINE)
-        return [first, after, await runner.run(call("a", "slow"))]
+        late = await next_late(runner)
+        assert (late.call.id, late.result.value, late.result.sentence) == ("a", {"x": 1}, "Done.")
+        found = await runner.look_up("a")
+        assert found is not None
+        assert found.value == {"x": 1}
+        assert await runner.look_up("unknown") is None
 
-    first, after, again = play(store, [slow, keep], script)
-    assert entered.is_set()
-    for result in (first, again):
-        assert result.error is not None
-        assert result.error.code == "function-timed-out"
-    assert again.replayed
-    assert after.value is not None
-    # The late one gives up at its commit; a transaction of our own comes after it.
-    with store.transaction() as writing:
-        assert len(writing.timers()) == 1
+    play(store, [slow, keep], script)
+    assert [timer.name for timer in store.timers()] == ["after", "late"]
+    assert [waiting.text for waiting in store.unheard()] == ["Kept.", "Done."]
+    with store.reading() as reading:
+        assert [record.id for record in reading.undelivered()] == ["a"]
 
 
-def test_an_async_function_is_cancelled_at_its_time(store: SqliteStore) -> None:
-    cancelled: list[bool] = []
+def test_the_caller_may_have_less_time_than_the_function(store: SqliteStore) -> None:
+    leave = threading.Event()
+
+    @function()
+    def slow() -> str:
+        """Be slow."""
+        leave.wait(DEADLINE)
+        return "Done."
+
+    async def script(runner: Runner) -> FunctionResult:
+        result = await runner.run(call("a", "slow"), budget_s=0.01)
+        leave.set()
+        await next_late(runner)
+        return result
+
+    assert isinstance(play(store, [slow], script).error, StillWorking)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_what_does_not_end_is_given_up_at_the_limit(store: SqliteStore, kind: str) -> None:
+    leave, cancelled = threading.Event(), threading.Event()
+
+    @function(effect=True, budget_s=0.01)
+    def endless(ctx: Context) -> str:
+        """Never end."""
+        leave.wait(DEADLINE)
+        with ctx.store.transaction() as writing:
+            writing.add_timer("never", 1, NOW, NOW)
+        return "Done."
 
     @function(budget_s=0.01)
-    async def slow() -> str:
+    async def endless_async() -> str:
         """Wait for somebody."""
         try:
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(True)
-            raise
+        finally:
+            cancelled.set()
         return ""
 
-    (result,) = run(store, [slow], call("a", "slow"))
-    assert result.error is not None
-    assert result.error.code == "function-timed-out"
-    assert cancelled == [True]
+    async def scene() -> LateResult:
+        registry = Registry([spec_of(endless), spec_of(endless_async)])
+        runner = Runner(registry, store, contexts, limit_s=0.05)
+        await runner.run(call("a", "endless" if kind == "sync" else "endlessAsync"))
+        late = await asyncio.wait_for(next_late(runner), DEADLINE)
+        leave.set()
+        return late
+
+    late = asyncio.run(scene())
+    assert isinstance(late.result.error, FunctionTimedOut)
+    assert state(store, "a") == "failed"
+    assert kind == "sync" or cancelled.is_set()
+    with store.transaction() as writing:  # what comes late gives up at its commit, before us
+        assert writing.timers() == []
+
+
+def test_a_crash_while_a_call_goes_on_is_made_good(store: SqliteStore) -> None:
+    record = RecordedCall("a", "keep", {"name": "tea"}, "call", "s", "running", None, "", "", NOW)
+    gone = replace(record, id="b", name="gone")
+    with store.transaction() as writing:
+        writing.record_function_call(record)
+        writing.record_function_call(gone)
+
+    async def script(runner: Runner) -> dict[str, FunctionResult]:
+        await runner.resume()
+        lates = [await next_late(runner) for _ in range(2)]
+        return {late.call.id: late.result for late in lates}
+
+    results = play(store, [keep], script)
+    assert results["a"].sentence == "Kept."
+    assert results["b"].error is not None
+    assert [timer.name for timer in store.timers()] == ["tea"]
+    store.close()
+    again = SqliteStore(store.path)
+
+    async def told(runner: Runner) -> set[str]:
+        await runner.resume()
+        return {(await next_late(runner)).call.id for _ in range(2)}
+
+    assert play(again, [keep], told) == {"a", "b"}, "ended, and not told yet"
+    assert len(again.timers()) == 1
+
+
+def test_an_id_belongs_to_one_call(store: SqliteStore) -> None:
+    results = run(
+        store,
+        [keep, refuse],
+        call("a", "keep", name="tea"),
+        call("a", "keep", name="coffee"),
+        call("a", "refuse"),
+        call("a", "keep", name="tea"),
+    )
+    codes = [result.error.code if result.error else "" for result in results]
+    assert codes == ["", "id-reused", "id-reused", ""]
+
+    async def at_once(runner: Runner) -> list[FunctionResult]:
+        return await asyncio.gather(runner.run(call("b", "keep", name="x")), runner.run(call("b", "keep", name="y")))
+
+    first, second = play(store, [keep], at_once)
+    assert first.error is None
+    assert isinstance(second.error, IdReused)
+
+
+def test_a_thousand_calls_at_once_each_run_once_and_the_voice_does_not_wait_for_them(store: SqliteStore) -> None:
+    many, running, most = 1000, 0, 0
+    lock, open_ = threading.Lock(), threading.Event()
+
+    @function(effect=True, budget_s=60)
+    def held(ctx: Context, name: str = "") -> str:
+        """Wait, then keep."""
+        open_.wait(DEADLINE)
+        with ctx.store.transaction() as writing:
+            writing.add_timer(name, 1, NOW, NOW)
+        return "Done."
+
+    @function(at_once=2, budget_s=60)
+    def rare() -> str:
+        """Only two side by side."""
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        with lock:
+            running -= 1
+        return ""
+
+    async def script(runner: Runner) -> None:
+        calls = [
+            asyncio.create_task(runner.run(call(f"c{n}", "held", "call", f"s{n}", name=f"n{n}"))) for n in range(many)
+        ]
+        spoken = await runner.run(call("v", "keep", "voice", "room"))
+        assert spoken.error is None
+        assert not any(task.done() for task in calls), "it did not wait for any of them"
+        open_.set()
+        results = await asyncio.gather(*calls)
+        assert not [result for result in results if result.error is not None]
+        await asyncio.gather(*(runner.run(call(f"r{n}", "rare", "call")) for n in range(20)))
+
+    store = SqliteStore(store.path, wait_s=DEADLINE)
+    play(store, [held, keep, rare], script)
+    assert len(store.timers()) == many + 1
+    assert most <= 2
 
 
 # -- order --------------------------------------------------------------------------------------------------------

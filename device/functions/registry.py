@@ -9,7 +9,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -21,7 +21,7 @@ from device.functions.contract import BadArguments, Origin, Problem, UnknownFunc
 from device.functions.schema import Schema, SchemaError, SlotSpec, schema_of
 
 EVERYWHERE: Final[tuple[Origin, ...]] = ("voice", "text", "call", "web", "staff")
-BUILTIN: Final = ("clock_functions", "timer_functions", "appointments")
+BUILTIN: Final = ("clock_functions", "timer_functions", "appointments", "changes")
 _MARK = "__wakeline_function__"
 _CONTEXT = "ctx"
 _log = logging.getLogger("wakeline.functions")
@@ -99,11 +99,13 @@ def function(
     confirm: str = "",
     origins: tuple[Origin, ...] = EVERYWHERE,
     budget_s: float = 4.0,
+    at_once: int = 0,
 ) -> Callable[[F], F]:
     """Make a typed, documented Python function callable by voice, text, call and web. It stays a plain function."""
 
     def mark(written: F) -> F:
         spec = _spec(written, alias=alias, effect=effect, confirm=confirm, origins=origins, budget_s=budget_s)
+        spec = replace(spec, at_once=at_once)
         setattr(written, _MARK, spec)
         return written
 

@@ -1,44 +1,71 @@
-"""Runs function calls: checked, once per id, in order, within their time, recorded before they are answered."""
+"""Runs function calls: checked, once per id, in order, within their budget, recorded before they are answered.
+
+A call over its budget is recorded as running, answered `StillWorking`, leaves its place and its session's queue to
+others and goes on. Its end is recorded and comes out of `late()`; a crash in between is made good by `resume()`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
-import json
 import logging
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any, TypeVar
+from typing import Any
 
-from device.functions.context import Context, FunctionStore, Outcome
+from device.functions.context import Context, FunctionStore
 from device.functions.contract import (
-    BadArguments,
     FunctionCall,
     FunctionError,
     FunctionResult,
     FunctionTimedOut,
-    Problem,
+    IdReused,
+    LateResult,
     Refused,
+    StillWorking,
     StoreFailed,
-    WrongOrigin,
 )
 from device.functions.hours import BookSettings
-from device.functions.problems import shown
+from device.functions.outcomes import guarded, guarded_async, outcome_of
+from device.functions.places import FROM_OUTSIDE, IN_THE_ROOM, Places, Seat
+from device.functions.records import State, accepted, call_of, failed, known, record_of, same_call
 from device.functions.registry import FunctionSpec, Registry
 from device.functions.store import RecordedCall, Store
-from device.functions.unit import Abandoned, RecordedElsewhere, Unit
+from device.functions.threads import Threads
+from device.functions.unit import RecordedElsewhere, Unit
 
-T = TypeVar("T")
 ContextFactory = Callable[[FunctionCall, FunctionStore], Context]
 """Makes the context of one call; the store in it is the one passed in."""
 
-LONGEST_KEY = 200
 SPOKEN_ORIGINS = frozenset({"voice"})
 """From there a result has to be heard by somebody in the room: it waits in the store until it was."""
-_MOST_AT_ONCE = 16
+URGENT_ORIGINS = frozenset({"voice", "text", "staff"})
+"""Somebody waits in the room: they go before a thousand phone calls."""
+LIMIT_S = 120.0
+"""A call that still works after so long is given up."""
 _log = logging.getLogger("wakeline.functions")
+
+Task = asyncio.Task[FunctionResult]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A function at work."""
+
+    call: FunctionCall
+    spec: FunctionSpec
+    arguments: Mapping[str, Any]
+    """Checked, by parameter name."""
+    ctx: Context
+    unit: Unit
+    seat: Seat
+
+    @property
+    def urgent(self) -> bool:
+        return self.call.origin in URGENT_ORIGINS
+
+    def record(self, state: State, **more: Any) -> RecordedCall:
+        return record_of(self.call, self.spec.name, state, self.ctx.clock().astimezone(UTC), **more)
 
 
 def context_factory(clock: Callable[[], datetime], timezone: tzinfo, book: BookSettings) -> ContextFactory:
@@ -53,255 +80,221 @@ def context_factory(clock: Callable[[], datetime], timezone: tzinfo, book: BookS
 class Runner:
     """One for the whole app, used from its loop."""
 
-    def __init__(self, registry: Registry, store: Store, context_factory: ContextFactory) -> None:
+    def __init__(
+        self, registry: Registry, store: Store, context_factory: ContextFactory, *, limit_s: float = LIMIT_S
+    ) -> None:
         self._registry = registry
         self._store = store
         self._context = context_factory
-        self._in_flight: dict[str, asyncio.Task[FunctionResult]] = {}
-        self._last_effect: dict[str, asyncio.Task[FunctionResult]] = {}
-        self._places = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._limit_s = limit_s
+        self._in_flight: dict[str, tuple[FunctionCall, Task]] = {}
+        self._last_effect: dict[str, Task] = {}
+        self._parked: dict[str, asyncio.Task[None]] = {}
+        self._late: asyncio.Queue[LateResult] = asyncio.Queue()
+        self._places = Places()
+        self._threads = {True: Threads("wakeline-room", IN_THE_ROOM), False: Threads("wakeline-outside", FROM_OUTSIDE)}
+        """By urgency: what hangs outside leaves the room its threads."""
 
-    async def run(self, call: FunctionCall) -> FunctionResult:
+    # -- the door -------------------------------------------------------------------------------------------------
+    async def run(self, call: FunctionCall, *, budget_s: float | None = None) -> FunctionResult:
         """The result, never an exception. Going on although the caller is cancelled: an effect is never half told."""
-        task = self._in_flight.get(call.id)
-        if task is None:
+        try:
+            spec = accepted(self._registry, call)
+            flying = self._in_flight.get(call.id)
+            if flying is not None:
+                same_call(spec, call, flying[0].arguments)
+            elif call.id in self._parked:
+                return failed(call.id, StillWorking(call.id))
+            else:
+                budget = spec.budget_s if budget_s is None else min(budget_s, spec.budget_s)
+                flying = (call, self._start(self._prepared(call, spec), budget))
+        except FunctionError as error:
+            return failed(call.id, error)
+        return await asyncio.shield(flying[1])
+
+    async def look_up(self, id: str) -> FunctionResult | None:
+        """What is recorded of a call, or that it still works; None for one that nobody knows."""
+        if id in self._in_flight or id in self._parked:
+            return failed(id, StillWorking(id))
+        try:
+            return await self._threads[True].run(lambda: known(self._store, id))
+        except StoreFailed as error:
+            return failed(id, error)
+
+    async def late(self) -> AsyncIterator[LateResult]:
+        """The results of calls that were answered "still working"; for one consumer."""
+        while True:
+            yield await self._late.get()
+
+    async def resume(self) -> None:
+        """After a start: run again what was running, and tell what ended and was not told."""
+
+        def waiting() -> tuple[list[RecordedCall], list[RecordedCall]]:
+            with self._store.reading() as store:
+                return store.running_calls(), store.undelivered()
+
+        try:
+            running, ended = await self._threads[True].run(waiting)
+        except StoreFailed as error:
+            _log.error("late results cannot be read: %s", error.code)
+            return
+        for record in ended:
+            if (result := await self.look_up(record.id)) is not None:
+                self._late.put_nowait(LateResult(call_of(record), result))
+        for record in running:
+            call = call_of(record)
             try:
-                _check_key("id", call.id)
-                _check_key("session", call.session or "-")
-                spec = self._accepted(call)
+                run = self._prepared(call, self._registry.get(call.name))
             except FunctionError as error:
-                return _failed(call.id, error)
-            task = self._start(call, spec)
-        return await asyncio.shield(task)
+                # The function is gone, or takes other arguments since: whoever asked is told.
+                gone = record_of(call, call.name, "failed", record.created, error_code=error.code)
+                await self._record(gone)
+                self._late.put_nowait(LateResult(call, failed(call.id, error)))
+                continue
+            self._see_through(run, asyncio.create_task(self._work(run, None)))
 
     async def drain(self) -> None:
-        """Wait for what runs, before the store is closed."""
+        """Wait for what runs, before the store is closed; what is parked is resumed after the next start."""
         while self._in_flight:
-            await asyncio.wait(self._in_flight.values())
+            await asyncio.wait([task for _, task in self._in_flight.values()])
+        parked = list(self._parked.values())
+        for task in parked:
+            task.cancel()
+        await asyncio.gather(*parked, return_exceptions=True)
 
-    def _accepted(self, call: FunctionCall) -> FunctionSpec:
-        spec = self._registry.get(call.name)
-        if call.origin not in spec.origins:
-            raise WrongOrigin(f"{spec.name} may not be called from {call.origin}")
-        return spec
+    # -- order ----------------------------------------------------------------------------------------------------
+    def _prepared(self, call: FunctionCall, spec: FunctionSpec) -> _Run:
+        arguments = spec.check(call.arguments)
+        urgent = call.origin in URGENT_ORIGINS
+        unit = Unit(self._store, effect=spec.effect, blocking_allowed=not spec.is_async, urgent=urgent)
+        return _Run(call, spec, arguments, self._context(call, unit), unit, self._places.seat(spec, urgent=urgent))
 
-    def _start(self, call: FunctionCall, spec: FunctionSpec) -> asyncio.Task[FunctionResult]:
+    def _start(self, run: _Run, budget_s: float) -> Task:
         # Effects of one session queue up; a read waits for the effects before it, and nothing waits for a read.
+        call = run.call
         before = self._last_effect.get(call.session) if call.session else None
-        task = asyncio.create_task(self._once(call, spec, before), name=f"wakeline-function-{spec.name}")
-        self._in_flight[call.id] = task
-        if spec.effect and call.session:
+        task = asyncio.create_task(self._within(run, before, budget_s), name=f"wakeline-function-{run.spec.name}")
+        self._in_flight[call.id] = (call, task)
+        if run.spec.effect and call.session:
             self._last_effect[call.session] = task
         task.add_done_callback(lambda done: self._ended(call, done))
         return task
 
-    def _ended(self, call: FunctionCall, task: asyncio.Task[FunctionResult]) -> None:
+    def _ended(self, call: FunctionCall, task: Task) -> None:
         self._in_flight.pop(call.id, None)
         if self._last_effect.get(call.session) is task:
             del self._last_effect[call.session]
 
-    async def _once(
-        self, call: FunctionCall, spec: FunctionSpec, before: asyncio.Task[FunctionResult] | None
-    ) -> FunctionResult:
-        if before is not None:
-            await asyncio.wait([before])
+    # -- one call -------------------------------------------------------------------------------------------------
+    async def _within(self, run: _Run, before: Task | None, budget_s: float) -> FunctionResult:
+        """Its result, or `StillWorking` after the budget; its seat and its session's turn are free then."""
         try:
-            known = await _in_thread(lambda: self._known(call.id))
-            if known is not None:
-                return known
-            arguments = spec.check(call.arguments)
-            async with self._places:
-                return await self._run(call, spec, arguments)
+            working = asyncio.create_task(self._work(run, before))
+            done, _ = await asyncio.wait([working], timeout=budget_s)
+            if not done:
+                # Recorded before it is answered: from now on a crash does not lose it.
+                await self._submit(run.record("running"), urgent=run.urgent)
+                if not working.done():
+                    self._see_through(run, working)
+                    return failed(run.call.id, StillWorking(run.call.id))
+            return await working
         except FunctionError as error:
             if isinstance(error, StoreFailed):
-                _log.error("%s: %s", spec.name, error)
-            return _failed(call.id, error)
+                _log.error("%s: %s", run.spec.name, error)
+            return failed(run.call.id, error)
 
-    def _known(self, id: str) -> FunctionResult | None:
-        with self._store.reading() as store:
-            record = store.function_call(id)
-        return None if record is None else _replayed(record)
+    def _see_through(self, run: _Run, working: Task) -> None:
+        run.seat.leave()
+        id = run.call.id
+        self._parked[id] = asyncio.create_task(self._parked_run(run, working))
+        self._parked[id].add_done_callback(lambda _: self._parked.pop(id, None))
 
-    async def _run(self, call: FunctionCall, spec: FunctionSpec, arguments: Mapping[str, Any]) -> FunctionResult:
-        unit = Unit(self._store, effect=spec.effect, blocking_allowed=not spec.is_async)
-        ctx = self._context(call, unit)
-        working = asyncio.ensure_future(self._work(call, spec, arguments, ctx, unit))
+    async def _parked_run(self, run: _Run, working: Task) -> None:
+        """To its end or to the limit; then it is told as a late result."""
+        threads = self._threads[run.urgent]
+        if not run.spec.is_async:
+            threads.slow()
         try:
-            done, _ = await asyncio.wait([working], timeout=spec.budget_s)
-            if not done and unit.abandon():
-                if spec.is_async:
-                    working.cancel()
-                working.add_done_callback(_forgotten)
-                raise FunctionTimedOut(f"{spec.name} took longer than {spec.budget_s} s")
-            return await working
-        except StoreFailed:
-            raise  # it could not be recorded either
-        except RecordedElsewhere:
-            return await _in_thread(lambda: self._known(call.id)) or _failed(call.id, FunctionError())
+            result = await self._end_of(run, working)
         except FunctionError as error:
-            failure = error
-        await _in_thread(lambda: self._record_failure(call, spec, ctx, failure))
-        return _failed(call.id, failure)
+            result = failed(run.call.id, error)
+        finally:
+            if not run.spec.is_async:
+                threads.fast()
+        self._parked.pop(run.call.id, None)
+        self._late.put_nowait(LateResult(run.call, result))
 
-    async def _work(
-        self, call: FunctionCall, spec: FunctionSpec, arguments: Mapping[str, Any], ctx: Context, unit: Unit
-    ) -> FunctionResult:
-        """The function itself, and the commit of what it did."""
-        if spec.is_async:
-            answer = await _guarded_async(spec, ctx, arguments)
-            return await _in_thread(lambda: self._finish(call, spec, ctx, unit, answer))
+    async def _end_of(self, run: _Run, working: Task) -> FunctionResult:
+        try:
+            done, _ = await asyncio.wait([working], timeout=self._limit_s)
+        except asyncio.CancelledError:
+            # The program ends: undone unless it is being committed now; it is recorded as running, and runs again.
+            if run.unit.abandon():
+                working.cancel()
+            else:
+                await working
+            raise
+        if done or not run.unit.abandon():
+            return await working
+        working.cancel()
+        error = FunctionTimedOut(f"{run.spec.name} took longer than {self._limit_s} s")
+        await self._record_failure(run, error)
+        return failed(run.call.id, error)
+
+    async def _work(self, run: _Run, before: Task | None) -> FunctionResult:
+        """Wait for its turn; then the function, the commit of what it did, or the record of how it failed."""
+        if before is not None:
+            await asyncio.wait([before])
+        await run.seat.take()
+        try:
+            recorded = await self._threads[run.urgent].run(lambda: known(self._store, run.call.id, run.spec, run.call))
+            if recorded is not None and not isinstance(recorded.error, StillWorking):
+                return recorded
+            return await self._function(run)
+        except (StoreFailed, IdReused):
+            raise  # it could not be recorded either, or the record is another call's
+        except RecordedElsewhere:
+            found = await self._threads[run.urgent].run(lambda: known(self._store, run.call.id))
+            return found or failed(run.call.id, FunctionError())
+        except FunctionError as error:
+            await self._record_failure(run, error)
+            return failed(run.call.id, error)
+        finally:
+            run.seat.leave()
+
+    async def _function(self, run: _Run) -> FunctionResult:
+        threads = self._threads[run.urgent]
+        if run.spec.is_async:
+            answer = await guarded_async(run.spec, run.ctx, run.arguments)
+            return await threads.run(lambda: _finish(run, answer))
 
         def in_thread() -> FunctionResult:
-            # One thread from the first look at the store to the commit, so that a transaction never changes hands.
+            # One thread from the first look at the store to the commit: a transaction never changes hands.
             try:
-                return self._finish(call, spec, ctx, unit, _guarded(spec, ctx, arguments))
+                return _finish(run, guarded(run.spec, run.ctx, run.arguments))
             except BaseException:
-                unit.undo()
+                run.unit.undo()
                 raise
 
-        return await _in_thread(in_thread)
+        return await threads.run(in_thread)
 
-    def _finish(self, call: FunctionCall, spec: FunctionSpec, ctx: Context, unit: Unit, answer: Any) -> FunctionResult:
-        outcome = _outcome(spec, answer)
-        record = RecordedCall(
-            id=call.id,
-            name=spec.name,
-            arguments=call.arguments,
-            origin=call.origin,
-            session=call.session,
-            state="done",
-            value=outcome.value,
-            error_code="",
-            sentence=outcome.sentence,
-            created=ctx.clock().astimezone(UTC),
-        )
-        unit.commit(record, spoken_later=spec.effect and call.origin in SPOKEN_ORIGINS)
-        return FunctionResult(call.id, value=outcome.value, sentence=outcome.sentence)
+    async def _record_failure(self, run: _Run, error: FunctionError) -> None:
+        state: State = "refused" if isinstance(error, Refused) else "failed"
+        await self._record(run.record(state, error_code=error.code, sentence=error.sentence))
 
-    def _record_failure(self, call: FunctionCall, spec: FunctionSpec, ctx: Context, error: FunctionError) -> None:
-        record = RecordedCall(
-            id=call.id,
-            name=spec.name,
-            arguments=call.arguments,
-            origin=call.origin,
-            session=call.session,
-            state="refused" if isinstance(error, Refused) else "failed",
-            value=None,
-            error_code=error.code,
-            sentence=error.sentence,
-            created=ctx.clock().astimezone(UTC),
-        )
+    async def _record(self, record: RecordedCall) -> None:
         try:
-            with self._store.transaction() as store:
-                if store.function_call(call.id) is None:
-                    store.record_function_call(record)
+            await self._submit(record)
         except StoreFailed as failure:
             # Nothing was changed, so the same call may run again; the caller learns why it failed the first time.
-            _log.error("%s: its failure was not recorded: %s", spec.name, failure)
+            _log.error("%s: its failure was not recorded: %s", record.name, failure)
+
+    async def _submit(self, record: RecordedCall, *, urgent: bool = False) -> None:
+        await asyncio.wrap_future(self._store.submit(lambda store: store.record_function_call(record), urgent=urgent))
 
 
-def _check_key(field: str, key: str) -> None:
-    """An id comes from outside: it must fit the store."""
-    if not key or len(key) > LONGEST_KEY or not key.isprintable():
-        raise BadArguments((Problem(field, f"1 to {LONGEST_KEY} printable characters", shown(key)),))
-
-
-def _guarded(spec: FunctionSpec, ctx: Context, arguments: Mapping[str, Any]) -> Any:
-    try:
-        answer = spec.handler(ctx, arguments)
-    except FunctionError:
-        raise
-    except BaseException as error:  # also SystemExit: it would end the loop
-        raise _own_failure(spec, error) from error
-    if inspect.isawaitable(answer):
-        raise FunctionError(f"{spec.name} is not declared async and returns something to await")
-    return answer
-
-
-async def _guarded_async(spec: FunctionSpec, ctx: Context, arguments: Mapping[str, Any]) -> Any:
-    try:
-        return await spec.handler(ctx, arguments)
-    except FunctionError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise _own_failure(spec, error) from error
-
-
-def _own_failure(spec: FunctionSpec, error: BaseException) -> FunctionError:
-    # Its text may hold what people said, so only its type is told.
-    _log.warning("%s raised %s", spec.name, type(error).__name__)
-    return FunctionError(type(error).__name__)
-
-
-def _outcome(spec: FunctionSpec, answer: Any) -> Outcome:
-    """Whatever an author may return: an Outcome, a JSON object, a sentence, or nothing."""
-    if answer is None:
-        outcome = Outcome({})
-    elif isinstance(answer, str):
-        outcome = Outcome({"sentence": answer}, answer)
-    elif isinstance(answer, Mapping):
-        outcome = Outcome(answer)
-    elif isinstance(answer, Outcome):
-        outcome = answer
-    else:
-        raise FunctionError(f"{spec.name} returned {type(answer).__name__}, not an Outcome, a mapping or a sentence")
-    try:
-        # What is answered now is what is answered again later: the same JSON.
-        value = json.loads(json.dumps(dict(outcome.value), allow_nan=False))
-        outcome.sentence.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise FunctionError(f"{spec.name} returned what is no JSON: {type(error).__name__}") from error
-    return Outcome(value, outcome.sentence)
-
-
-def _replayed(record: RecordedCall) -> FunctionResult:
-    if not record.error_code:
-        return FunctionResult(record.id, value=record.value, sentence=record.sentence, replayed=True)
-    error = _error(record.error_code, record.sentence)
-    return FunctionResult(record.id, error=error, sentence=record.sentence, replayed=True)
-
-
-def _error(code: str, sentence: str) -> FunctionError:
-    """An error of the same type as the first time."""
-    if code == FunctionTimedOut.code:
-        return FunctionTimedOut(sentence=sentence)
-    if code == FunctionError.code:
-        return FunctionError(sentence=sentence)
-    return Refused(code, sentence)
-
-
-def _failed(id: str, error: FunctionError) -> FunctionResult:
-    return FunctionResult(id, error=error, sentence=error.sentence)
-
-
-def _forgotten(task: asyncio.Future[Any]) -> None:
-    """The end of a run that nobody waits for any more."""
-    if not task.cancelled() and not isinstance(task.exception(), Abandoned | None):
-        _log.warning("a function failed after its time was over: %s", type(task.exception()).__name__)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, in a daemon thread: a function that hangs must not keep the program from ending."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: BaseException | None) -> None:
-        if answer.cancelled():
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(value)  # type: ignore[arg-type]
-
-    def run() -> None:
-        value: T | None = None
-        failure: BaseException | None = None
-        try:
-            value = work()
-        except BaseException as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, value, failure)
-
-    threading.Thread(target=run, name="wakeline-function", daemon=True).start()
-    return await answer
+def _finish(run: _Run, answer: Any) -> FunctionResult:
+    outcome = outcome_of(run.spec, answer)
+    spoken_later = run.spec.effect and run.call.origin in SPOKEN_ORIGINS
+    run.unit.commit(run.record("done", value=outcome.value, sentence=outcome.sentence), spoken_later=spoken_later)
+    return FunctionResult(run.call.id, value=outcome.value, sentence=outcome.sentence)

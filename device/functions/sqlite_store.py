@@ -76,8 +76,8 @@ class SqliteStore:
                 self._give_back(connection)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[SqliteWriting]:
-        with self._failures(), self._group.entered() as connection:
+    def transaction(self, *, urgent: bool = False) -> Iterator[SqliteWriting]:
+        with self._failures(), self._group.entered(urgent=urgent) as connection:
             yield SqliteWriting(connection)
 
     def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:

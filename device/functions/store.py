@@ -207,8 +207,8 @@ class Store(CallStore, Protocol):
 
     def reading(self) -> AbstractContextManager[Reading]: ...
 
-    def transaction(self) -> AbstractContextManager[Writing]:
-        """Committed when the block ends, undone when it raises."""
+    def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Writing]:
+        """Committed when the block ends, undone when it raises; `urgent` as in `submit`."""
         ...
 
     def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_USUAL = 8
-_MOST = 64
+_MOST = 128
 
 
 class Threads:
-    """Grows to `_USUAL` threads; each one that is known to be slow is replaced by another, up to `_MOST`."""
+    """Grows to `usual` threads; each one that is known to be slow is replaced by another, up to `_MOST`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, usual: int) -> None:
         self._name = name
+        self._usual = usual
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._started = 0
         self._idle = threading.Semaphore(0)
@@ -56,7 +56,7 @@ class Threads:
         if self._idle.acquire(blocking=False):
             self._idle.release()
             return
-        if self._started < min(_USUAL + self._slow, _MOST):
+        if self._started < min(self._usual + self._slow, _MOST):
             self._started += 1
             threading.Thread(target=self._serve, name=f"{self._name}-{self._started}", daemon=True).start()
 

@@ -20,7 +20,7 @@ class Fate(Enum):
 
 
 class Abandoned(Exception):
-    """The time was over before the function ended: everything it changed is undone."""
+    """It was given up before the function ended: everything it changed is undone."""
 
 
 class RecordedElsewhere(Exception):
@@ -30,9 +30,10 @@ class RecordedElsewhere(Exception):
 class Unit:
     """Implements `FunctionStore` for one run, and ends it. Used by one thread; only `abandon` comes from another."""
 
-    def __init__(self, store: Store, *, effect: bool, blocking_allowed: bool) -> None:
+    def __init__(self, store: Store, *, effect: bool, blocking_allowed: bool, urgent: bool = False) -> None:
         self._store = store
         self._effect = effect
+        self._urgent = urgent
         self._blocking_allowed = blocking_allowed
         self._open = contextlib.ExitStack()
         self._writing: Writing | None = None
@@ -67,7 +68,8 @@ class Unit:
             if self._broken:
                 raise FunctionError("went on although its transaction had failed")
             store = self._begin()
-            if store.function_call(record.id) is not None:
+            known = store.function_call(record.id)
+            if known is not None and known.state != "running":
                 raise RecordedElsewhere
             store.record_function_call(record)
             if spoken_later and record.sentence:
@@ -93,5 +95,5 @@ class Unit:
 
     def _begin(self) -> Writing:
         if self._writing is None:
-            self._writing = self._open.enter_context(self._store.transaction())
+            self._writing = self._open.enter_context(self._store.transaction(urgent=self._urgent))
         return self._writing
