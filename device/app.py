@@ -16,6 +16,7 @@ from device.calls.watch import CallEvent, Clock
 from device.config import Config
 from device.dialog.assembly import build_dialog
 from device.dialog.dialog import Dialog
+from device.functions.booking_codes import Guesses
 from device.functions.context import Context, FunctionStore
 from device.functions.contract import FunctionCall, Origin
 from device.functions.hours import read_spans
@@ -113,11 +114,13 @@ def build(
     store = SqliteStore(path)
     store.prune(now() - timedelta(days=KEPT_DAYS))
 
+    guesses = Guesses()
+
     def trusted() -> bool:
         return config.dialog.trust_clock or clock is not None or clock_trust()
 
     def context(call: FunctionCall, transactional: FunctionStore) -> Context:
-        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book, trusted)
+        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book, trusted, guesses)
 
     runner = Runner(registry, store, context)
     dialog = build_dialog(config, registry, runner, now, origin=origin, clock_trusted=trusted)

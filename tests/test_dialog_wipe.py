@@ -33,7 +33,7 @@ def test_the_talk_is_wiped_after_the_last_turn_and_not_before(tmp_path: Path) ->
             clock[0] += timedelta(seconds=30)  # however long somebody speaks
             appliance.due()
             events, _ = await appliance.answer(Answer(turn=TurnId(number), text=text, confidence=0.9))
-            appliance.observe(TurnEnded(turn=TurnId(number), outcome="done"))
+            appliance.observe(TurnEnded(turn=TurnId(number), outcome="answered"))
             return _said(events)
 
         codes.append(await turn(1, "book a table", 0))

@@ -71,8 +71,8 @@ def test_free_then_booked_then_taken(house: House) -> None:
     assert free.value["nextSlots"][0] == {"date": "2026-12-02", "time": "20:00"}
     assert free.sentence == "Yes, tomorrow at 7 PM is free."
     booked = house.run("scheduleAppointment", **when, people=4, name="Anna")
-    assert booked.sentence == "You're booked for tomorrow at 7 PM, for 4, under Anna."
-    assert booked.value == {"id": 1, **when, "people": 4, "name": "Anna"}
+    assert booked.sentence == "You're booked for tomorrow at 7 PM, for 4, under Anna. Your code is 7 9 9 5."
+    assert booked.value == {"id": 1, **when, "people": 4, "name": "Anna", "code": "7995"}
     again = house.run("checkAvailability", **when)
     assert again.value is not None
     assert again.value["available"] is False
@@ -214,7 +214,7 @@ def test_spans() -> None:
 # -- timers -------------------------------------------------------------------------------------------------------
 def test_a_timer_rings_until_it_is_stopped(house: House) -> None:
     result = house.run("setTimer", duration=300, name="tea")
-    assert result.sentence == "tea timer set for 5 minutes."
+    assert result.sentence == "Tea timer set for 5 minutes."
     assert result.value == {"id": 1, "duration": 300, "ends": "2026-12-01T14:25:00Z"}
     later = NOW + dt.timedelta(minutes=5)
     assert due(house.store, later - dt.timedelta(seconds=1)) == ()
@@ -228,9 +228,10 @@ def test_timers_are_cancelled(house: House) -> None:
     assert code(house.run("cancelTimer")) == "no-timer"
     house.run("setTimer", duration=10)
     house.run("setTimer", duration=20, name="Tea")
-    assert house.says("cancelTimer", name="tea") == "Timer cancelled."
+    assert house.says("cancelTimer", name="tea") == "Tea timer cancelled."
     assert house.says("setTimer", duration=3661) == "Timer set for 1 hour, 1 minute and 1 second."
-    assert house.says("cancelTimer") == "2 timers cancelled."
+    assert code(house.run("cancelTimer")) == "arguments-invalid"
+    assert house.says("cancelTimer", every=True) == "2 timers cancelled."
     assert house.store.timers() == []
 
 

@@ -51,7 +51,8 @@ def visit(folder: Path) -> Trace:
 
 
 def test_everything_is_answered_rightly_and_in_order(visit: Trace) -> None:
-    assert answers(visit) == ANSWERS
+    # The code of a booking follows from the microsecond in which it was made.
+    assert [re.sub(r" Your code is( \d){4}\.", "", answer) for answer in answers(visit)] == ANSWERS
     heard = [final.text for final in of(visit, FinalText)]
     asked = ["what time is it", "book an appointment tomorrow", "at eight p.m.", "set a timer for ten seconds", "stop"]
     assert [wer(reference, text) for reference, text in zip(asked, heard, strict=True)] == [0, 0, 0, 0, 0]

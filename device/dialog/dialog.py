@@ -305,5 +305,8 @@ def _last_heard(kept: _Session) -> str:
 
 
 def _asked(talk: Talk) -> str:
-    slot = asked_slot(talk)
-    return slot.kind if slot else ""
+    if (slot := asked_slot(talk)) is not None:
+        return slot.kind
+    if talk.state is State.CHANGING and talk.open and any(slot.kind == "code" for slot in talk.open[-1].form.slots):
+        return "code"  # "that is not its code": digits are another try
+    return ""

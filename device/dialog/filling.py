@@ -20,6 +20,7 @@ _FITS = {
     # A bare number after a refusal or a read-back is the time more often than anything else: "no, eight".
     "number": ("time", "integer", "number"),
     "count": ("integer", "number"),
+    "code": ("code",),
 }
 
 
@@ -44,7 +45,9 @@ def assigned(open_: Open, said: Said, moment: Moment, asked: Slot | None = None)
 
 
 def _slot_for(form: Form, name: str, value: Span | str, asked: Slot | None) -> Slot | None:
-    """By the name in the template; else the slot that was asked for; else the first of a kind that fits."""
+    """The slot that was asked for, unless the value has a name of its own; by that name; the first that fits."""
+    if asked is not None and isinstance(value, Span) and name == value.kind == asked.kind:
+        return asked
     if (slot := form.slot(name)) is not None:
         return slot
     if isinstance(value, str):
@@ -64,10 +67,9 @@ def _moment(filled: Open, slot: Slot, moment: Moment) -> Moment:
 
 
 def _known_day(form: Form, values: Mapping[str, Any]) -> date | None:
-    for slot in form.slots:
-        if slot.kind == "date" and slot.name in values:
-            return date.fromisoformat(values[slot.name])
-    return None
+    """Of several days the last one: a form that moves something ends with where to."""
+    days = [date.fromisoformat(values[slot.name]) for slot in form.slots if slot.kind == "date" and slot.name in values]
+    return days[-1] if days else None
 
 
 def _is_date(value: Span | str) -> bool:

@@ -14,6 +14,8 @@ Found = tuple[Any, int]
 
 _CLOCK = re.compile(r"(\d{1,2})[:.](\d{2})")
 _HHMM = re.compile(r"(\d{1,2})(\d{2})")
+_FEWEST_DIGITS = 4
+_MOST_DIGITS = 12
 _DECIMAL = re.compile(r"\d{1,5}(?:\.\d)?")
 
 
@@ -77,6 +79,20 @@ class Lexicon:
                 break
             part, end = part + unit, end + skip + 1
         return total + part, end
+
+    def digits(self, tokens: Tokens, at: int) -> Found | None:
+        """At least four digits in a row, written or said in any grouping: "4271", "4 2 7 1", "forty two seven one"."""
+        found, end = "", at
+        while end < len(tokens) and len(found) < _MOST_DIGITS:
+            if tokens[end] in self._zeros:
+                found, end = found + "0", end + 1
+            elif tokens[end].isdecimal():
+                found, end = found + tokens[end], end + 1
+            elif (number := self.number(tokens, end)) and isinstance(number[0], int):
+                found, end = found + str(number[0]), number[1]
+            else:
+                break
+        return (found, end) if len(found) >= _FEWEST_DIGITS else None
 
     def _ordinal(self, tokens: Tokens, at: int) -> Found | None:
         word = tokens[at]

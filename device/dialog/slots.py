@@ -18,12 +18,15 @@ from device.dialog.lexicon import Lexicon
 from device.dialog.times import Hours, TimeReading, choose_time, read_duration, read_time
 from device.dialog.words import Tokens
 
-KINDS = ("date", "time", "duration", "number")
+KINDS = ("date", "time", "duration", "number", "code")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A value found in the tokens: `reading` is a DateReading, a TimeReading, seconds or a number by its kind."""
+    """A value found in the tokens.
+
+    `reading` is a DateReading, a TimeReading, seconds, a number or digits by its kind.
+    """
 
     kind: str
     reading: Any
@@ -60,6 +63,7 @@ class SlotReader:
         rules = grammar["rules"]
         answers = grammar["answers"]
         self._lexicon = lexicon
+        self._code_words = [tuple(text.split()) for text in grammar["code_words"]]
         self._grammars = {kind: Grammar(grammar[kind], rules, lexicon) for kind in ("date", "time", "duration")}
         self._answers = {kind: Grammar(entries, rules, lexicon) for kind, entries in answers.items()}
 
@@ -81,6 +85,8 @@ class SlotReader:
 
     def _longest(self, tokens: Tokens, at: int, today: date, asked: str) -> Span | None:
         found: list[Span] = []
+        if (asked == "code" or self._names_code(tokens, at)) and (code := self._lexicon.digits(tokens, at)):
+            found.append(Span("code", *code))
         if (answers := self._answers.get(asked)) is not None:
             kind = "number" if asked == "integer" else asked
             found += _spans(kind, answers.matches(tokens, at), today)
@@ -89,6 +95,10 @@ class SlotReader:
         if (number := self._lexicon.number(tokens, at)) is not None:
             found.append(Span("number", *number))
         return max(found, key=lambda span: span.end, default=None)
+
+    def _names_code(self, tokens: Tokens, at: int) -> bool:
+        """ "Code 4 2 7 1", "the code is 4 2 7 1"."""
+        return any(tokens[max(0, at - len(row)) : at] == row for row in self._code_words)
 
 
 def _spans(kind: str, matches: list[Match], today: date) -> list[Span]:
@@ -118,6 +128,8 @@ def argument(slot: Slot, said: Span | str, moment: Moment) -> Any:
         return said.reading
     if slot.kind == "integer" and said.kind == "number" and isinstance(said.reading, int):
         return said.reading
+    if slot.kind == "code":
+        return said.reading if said.kind == "code" else None
     if slot.kind == "number" and said.kind == "number":
         return said.reading
     return None

@@ -112,7 +112,7 @@ def _request(talk: Talk, heard: Input) -> Outcome:
     start = Open(heard.form)
     failures = 0
     if waiting and waiting[-1].form.function == heard.form.function:
-        start, waiting, failures = replace(waiting[-1], halted=None), waiting[:-1], talk.failures
+        start, waiting, failures = replace(waiting[-1], halted=None, wanted=frozenset()), waiting[:-1], talk.failures
     elif talk.state is State.FAILED:
         waiting = waiting[:-1]  # who asks for something else does not want another try
     if heard.carry and not start.values and talk.recent is not None:
@@ -137,7 +137,8 @@ def _values(talk: Talk, heard: Input) -> Outcome:
     filled, fits = assigned(hand, heard.said, heard.moment, asked)
     if not fits:
         return TABLE[talk.state, Heard.NOTHING](talk, heard)
-    filled = replace(filled, halted=None)
+    # What the function has asked for may no longer be needed; it says so if it is.
+    filled = replace(filled, halted=None, wanted=frozenset())
     return _ahead(replace(talk, state=State.ASKING, open=(*talk.open[:-1], filled), misses=0, offer=None))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from device.functions.booking_codes import code_for, spoken
 from device.functions.context import Context, Outcome
 from device.functions.contract import Refused
 from device.functions.hours import moment
@@ -37,7 +38,7 @@ def check_availability(ctx: Context, date: Day, time: At) -> Outcome:
     """Say whether an appointment is free on a day at a time, and which ones are free next."""
     ctx.dated_now()
     with ctx.store.reading() as store:
-        why = _why_not(ctx, store, date, time)
+        why = why_not(ctx, store, date, time)
         offers = _offers(ctx, store, date, time)
     when = f"{near_date(date, ctx.now().date())} at {clock_time(time)}"
     sentence = f"Yes, {when} is free." if why is None else why.sentence
@@ -63,7 +64,7 @@ def book_appointment(
     """Book an appointment on a day at a time."""
     ctx.dated_now()
     with ctx.store.transaction() as store:
-        why = _why_not(ctx, store, date, time)
+        why = why_not(ctx, store, date, time)
         starts = moment(date, time, ctx.timezone)
         if why is not None or starts is None:
             raise why or _refused("time-missing", "The clocks go forward then, so that time does not exist.", [], date)
@@ -75,11 +76,12 @@ def book_appointment(
         )
     sentence = f"You're booked for {near_date(date, ctx.now().date())} at {clock_time(time)}"
     sentence += (f", for {people}" if people > 1 else "") + (f", under {person}" if person else "")
+    code = code_for(now, ctx.call_id)
     value = {"id": id, "date": date.isoformat(), "time": f"{time:%H:%M}", "people": people, "name": person}
-    return Outcome(value, sentence + ".")
+    return Outcome({**value, "code": code}, f"{sentence}. Your code is {spoken(code)}.")
 
 
-def _why_not(ctx: Context, store: Reading, day: dt.date, at: dt.time) -> Refused | None:
+def why_not(ctx: Context, store: Reading, day: dt.date, at: dt.time) -> Refused | None:
     """Why this time cannot be had, with what can be had instead; None when it is free."""
     now = ctx.now()
     starts = moment(day, at, ctx.timezone)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
+from device.functions.booking_codes import Guesses
 from device.functions.contract import Origin, Refused
 from device.functions.hours import BookSettings
 from device.functions.store import Reading, Writing
@@ -56,6 +57,9 @@ class Context:
 
     clock_trusted: Callable[[], bool] = lambda: True
     """False while the device cannot know what day it is."""
+
+    guesses: Guesses = field(default_factory=Guesses)
+    """Of the codes of bookings; one for the whole app."""
 
     def now(self) -> datetime:
         """The present in the house's time zone."""
