@@ -82,8 +82,10 @@ def _unknown(schemas: Schemas, schema: Mapping[str, Any], value: Any, path: str)
 def _items(schemas: Schemas, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" in schema:
         return _items(schemas, schemas[schema["$ref"].rsplit("/", 1)[1]])
-    found: Mapping[str, Any] = schema.get("items", {})
-    return found
+    if "items" in schema:
+        found: Mapping[str, Any] = schema["items"]
+        return found
+    return {"anyOf": [_items(schemas, part) for part in (*schema.get("allOf", ()), *schema.get("anyOf", ()))]}
 
 
 def _properties(schemas: Schemas, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +93,9 @@ def _properties(schemas: Schemas, schema: Mapping[str, Any]) -> dict[str, Any]:
         return _properties(schemas, schemas[schema["$ref"].rsplit("/", 1)[1]])
     found = dict(schema.get("properties", {}))
     for part in (*schema.get("allOf", ()), *schema.get("anyOf", ())):
-        found |= _properties(schemas, part)
+        for key, each in _properties(schemas, part).items():
+            known = found.get(key, each)
+            found[key] = each if known == each else {"anyOf": [known, each]}
     return found
 
 
