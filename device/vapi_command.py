@@ -16,6 +16,7 @@ from device.calls.assistant_sync import AssistantApi, AssistantError, Change, ch
 from device.config import Config
 from device.functions.registry import Registry
 from device.secrets import Secrets
+from device.web.signatures import split_secrets
 
 _FAULT = 2
 
@@ -116,7 +117,8 @@ def _registry(config: Config) -> Registry:
 
 
 def _secret(secrets: Secrets) -> str:
-    return secrets.get("VAPI_SERVER_SECRET") or secrets.get("VAPI_WEBHOOK_SECRET")
+    """The newest one, where several are accepted."""
+    return next(iter(split_secrets(secrets.get("VAPI_SERVER_SECRET"), secrets.get("VAPI_WEBHOOK_SECRET"))), "")
 
 
 # -- check ----------------------------------------------------------------------------------------------------------
@@ -137,14 +139,21 @@ def _rows(config: Config, secrets: Secrets) -> list[dict[str, Any]]:
     credential = config.assistant.credential_id
     assistant = secrets.get("VAPI_ASSISTANT_ID", config.vapi.assistant_id)
     number = secrets.get("VAPI_PHONE_NUMBER_ID", config.vapi.phone_number_id)
+    header_taken = "x-vapi-secret" in config.web.schemes
     by_header = f"webhooks carry {SECRET_HEADER}, which has no time in it; a credential of the type hmac is better"
+    unsigned = "webhooks carry nothing that web.schemes accepts: they are refused"
     return [
         _row("VAPI_API_KEY", "(hidden)" if secrets.get("VAPI_API_KEY") else "", "no calls, no --diff, no --push"),
         _row("VAPI_ASSISTANT_ID", assistant, "no calls to people; --push creates an assistant"),
         _row("VAPI_PHONE_NUMBER_ID", number, "no calls to people through Vapi", needed=False),
         _row("VAPI_SERVER_SECRET", "(hidden)" if _secret(secrets) else "", "the public port stays closed"),
         _row("web.base_url", config.web.base_url, "the assistant has no server: it cannot call functions"),
-        _row("assistant.credential_id", credential, by_header, needed=False),
+        _row(
+            "assistant.credential_id",
+            credential,
+            by_header if header_taken else unsigned,
+            needed=not header_taken,
+        ),
         _row("assistant.transfer_to", config.assistant.transfer_to, "nobody to put a caller through to", needed=False),
         _row("vapi.base_url", config.vapi.base_url, "", needed=False),
     ]

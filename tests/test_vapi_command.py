@@ -219,6 +219,19 @@ def test_check_says_what_is_missing_and_what_for(desk: Desk) -> None:
     assert not by_name["assistant.credential_id"]["set"]
 
 
+def test_check_knows_which_signatures_are_accepted(desk: Desk) -> None:
+    desk.set(VAPI_ASSISTANT_ID="as-1", WAKELINE_WEB__SCHEMES='["hmac"]')
+    end = desk.run("check")
+    assert (end.status, end.out.splitlines()[-1]) == (1, "1 missing: assistant.credential_id")
+    assert "headers" not in json.loads(desk.run("assistant", "--json").out)["server"]
+
+
+def test_of_several_secrets_the_first_is_sent(desk: Desk, double: FakeVapi) -> None:
+    desk.set(VAPI_SERVER_SECRET=f"{SECRET} an-older-one")
+    desk.run("assistant", "--push", "--yes")
+    assert sent(double, "POST")[0]["server"]["headers"] == {"X-Vapi-Secret": SECRET}
+
+
 # -- the pure part --------------------------------------------------------------------------------------------------
 @pytest.mark.skipif(not judges.have_specs(), reason=judges.MISSING)
 @pytest.mark.parametrize("wanted", VARIANTS, ids=range(len(VARIANTS)))

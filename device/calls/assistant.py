@@ -158,6 +158,6 @@ def _server(config: Config, secret: str) -> dict[str, Any]:
     }
     if config.assistant.credential_id:
         server["credentialId"] = config.assistant.credential_id
-    elif secret:
+    elif secret and "x-vapi-secret" in config.web.schemes:
         server["headers"] = {SECRET_HEADER: secret}
     return {"server": server}
