@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Health = Callable[[], Mapping[str, object]]
 """What `/health` shows: nothing that a stranger may not know."""
-Ready = Callable[[], Mapping[str, bool]]
+Ready = Callable[[], Awaitable[Mapping[str, bool]]]
 """What must be true to be ready, by name."""
 
 
@@ -50,14 +50,14 @@ def web_token(folder: Path) -> str:
 class Page:
     """A value as JSON, for GET; an ASGI application."""
 
-    def __init__(self, show: Callable[[], tuple[int, Mapping[str, object]]]) -> None:
+    def __init__(self, show: Callable[[], Awaitable[tuple[int, Mapping[str, object]]]]) -> None:
         self._show = show
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             answer = refusal(405, "method-not-allowed")
         else:
-            status, value = self._show()
+            status, value = await self._show()
             answer = Answer(status, json.dumps(value).encode(), headers={"cache-control": "no-store"})
         await send_answer(send, answer)
 
@@ -73,14 +73,17 @@ def router(routes: list[Route]) -> Router:
 
 
 def health_route(health: Health) -> Route:
-    return Route("/health", Page(lambda: (200, health())))
+    async def show() -> tuple[int, Mapping[str, object]]:
+        return 200, health()
+
+    return Route("/health", Page(show))
 
 
 def private_app(token: str, health: Health, ready: Ready) -> ASGIApp:
     """`/health` and `/ready`."""
 
-    def readiness() -> tuple[int, Mapping[str, object]]:
-        parts = ready()
+    async def readiness() -> tuple[int, Mapping[str, object]]:
+        parts = await ready()
         good = all(parts.values())
         return 200 if good else 503, {"ready": good, **parts}
 

@@ -229,6 +229,11 @@ def _protocol(slow_s: float) -> type[HttpToolsProtocol]:
         def send_400_response(self, msg: str) -> None:
             self._end(400, "bad-request")
 
+        def _unsupported_upgrade_warning(self) -> None:
+            """It is answered as the request it is; what comes after it is not HTTP any more."""
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+
         def _arm(self) -> None:
             self._began = self.loop.time()
             self._arrival = self.loop.call_at(self._began + slow_s, self._end, 408, "too-slow")

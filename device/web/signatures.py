@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -19,6 +20,8 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 from device.config import ConfigError
 from device.settings import HmacSection, WebSection
 from device.web.requests import Raw, form_fields
+
+log = logging.getLogger("wakeline.web")
 
 AHEAD_OF_A_WRONG_CLOCK_S = 86_400.0
 """While the clock is not set it is behind: what is new seems to come from the future. So far may it be ahead."""
@@ -61,6 +64,7 @@ class VapiVerifier:
         self._web = web
         self._secrets = secrets
         self._trusted = trusted
+        self._said = False
         self._keys = _keys(web.hmac, secrets) if "hmac" in web.schemes else ()
         if "hmac" in web.schemes and "{body}" not in web.hmac.payload:
             raise ConfigError("config-invalid", "web.hmac.payload: without {body} it signs nothing of what is sent")
@@ -138,7 +142,12 @@ class VapiVerifier:
         age = now.timestamp() - (at / 1000 if at >= _MILLISECONDS else at)
         if abs(age) <= self._web.window_s:
             return True
-        return age <= AHEAD_OF_A_WRONG_CLOCK_S and not self._trusted()
+        if age > AHEAD_OF_A_WRONG_CLOCK_S or self._trusted():
+            return False
+        if not self._said:
+            self._said = True
+            log.warning("the clock is not set: until it is, signatures from its future are accepted")
+        return True
 
 
 class TwilioVerifier:
