@@ -202,7 +202,7 @@ FIELDS = st.sampled_from(
     transcriptType confidence turnId turn status endedReason summary analysis request language destination""".split()  # noqa: SIM905
 )
 CALLS = st.fixed_dictionaries(
-    {}, optional={key: JSON for key in ("id", "name", "function", "toolCall", "arguments", "parameters", "server")}
+    {}, optional=dict.fromkeys(("id", "name", "function", "toolCall", "arguments", "parameters", "server"), JSON)
 )
 TYPES = st.sampled_from([row[0] for row in TABLE])
 

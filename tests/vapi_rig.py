@@ -80,10 +80,10 @@ class ControlServer(Loopback):
 class Rig:
     """The endpoint over a real store."""
 
-    def __init__(self, folder: Path, runner: Any = None, *, vapi: str = "", **sections: Any) -> None:
+    def __init__(self, folder: Path, runner: Any = None, *, far: str = "", **sections: Any) -> None:
         paths = {"state_dir": folder}
-        if vapi:
-            sections["vapi"] = {"base_url": vapi} | sections.get("vapi", {})
+        if far:
+            sections["vapi"] = {"base_url": far} | sections.get("vapi", {})
         self.config = Config(paths=paths, **sections)
         self.store = SqliteStore(folder / "wakeline.db")
         self.registry = Registry.load([])

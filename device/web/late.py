@@ -18,7 +18,7 @@ import httpx
 
 from device.calls.vapi import BASE_URL, USER_AGENT
 from device.functions.contract import LateResult, StillWorking, StoreFailed
-from device.functions.store import RecordedCall, Store
+from device.functions.store import Reading, RecordedCall, Store
 from device.web.sessions import LiveSession, Phase, Sessions, call_of
 
 _HOST = "vapi.ai"
@@ -168,7 +168,7 @@ class Late:
             if live is None or live.phase is Phase.ENDED or not live.control_url:
                 return None  # waits in the store until a message of this call brings its URL; polling has it
             try:
-                if not await asyncio.wrap_future(self._store.submit(lambda tx: _waits(tx.undelivered(session), id))):
+                if not await asyncio.wrap_future(self._store.submit(lambda tx: _waits(tx, session, id))):
                     return None
                 told = await self._control.post(live.control_url, message)
                 if told is Told.DONE:
@@ -183,5 +183,8 @@ class Late:
             return told
 
 
-def _waits(waiting: list[RecordedCall], id: str) -> bool:
-    return any(one.id == id for one in waiting)
+def _waits(tx: Reading, session: str, id: str) -> bool:
+    """A result that nobody has told, of a call that has not ended: its last events may arrive after its report."""
+    row = tx.session(session)
+    over = row is not None and (row.ended is not None or row.state == "ended")
+    return not over and any(one.id == id for one in tx.undelivered(session))

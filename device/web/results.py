@@ -76,11 +76,7 @@ def result_route(runner: Lookup, tokens: Tokens) -> Route:
         call, id = request.path_params["call"], request.path_params["id"]
         if len(call) > _LONGEST or not tokens.fits(call, _token(request)):
             return _json(401, {"error": "token-invalid"})
-        try:
-            result = await runner.look_up(f"vapi:{call}:{id}")
-        except StoreFailed as error:
-            return _json(503, {"error": error.code})
-        return _answer(result)
+        return _answer(await runner.look_up(f"vapi:{call}:{id}"))
 
     return Route(PATH, poll, methods=["GET"])
 
@@ -95,6 +91,8 @@ def _token(request: Request) -> str:
 def _answer(result: FunctionResult | None) -> Response:
     if result is None:
         return _json(404, {"error": "result-unknown"})
+    if isinstance(result.error, StoreFailed):
+        return _json(503, {"error": result.error.code})
     if isinstance(result.error, StillWorking):
         return _json(202, {"state": "working", "sentence": result.error.sentence})
     if result.error is not None:

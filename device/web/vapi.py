@@ -234,7 +234,7 @@ class VapiEndpoint:
                 tx.close_session(session.key, session.reason or NO_REPORT, "", now)
             if not fresh:
                 return _Found()
-            return _Found(before is not None and before.ended is not None, tuple(tx.undelivered(key)))
+            return _Found(before is not None and before.state == "ended", tuple(tx.undelivered(key)))
 
         return work
 
