@@ -8,7 +8,7 @@ import os
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from device import webhook_attacks, webhook_listen, webhook_samples, webhook_test
+from device import webhook_attacks, webhook_samples, webhook_test
 from device.config import Config, ConfigError
 from device.secrets import Secrets
 from device.settings import Scheme
@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listen = sub.add_parser("listen", help="print what arrives", description=_LISTEN, formatter_class=raw)
     listen.add_argument("--port", type=int, help="where (web.port, or PORT)")
     listen.add_argument("--text", action="store_true", help="what people say, too")
-    listen.set_defaults(action=webhook_listen.listen)
+    listen.set_defaults(action=_listen)
     return parser
 
 
@@ -66,6 +66,12 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Do what `add_parser` has understood; returns the exit status."""
     status: int = args.action(args, config)
     return status
+
+
+def _listen(args: argparse.Namespace, config: Config) -> int:
+    from device.webhook_listen import listen  # with a web server: other commands start without it
+
+    return listen(args, config)
 
 
 def _test(args: argparse.Namespace, config: Config) -> int:

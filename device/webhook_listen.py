@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from device.config import Config, ConfigError
 from device.secrets import Secrets
+from device.trusted_clock import ClockTrust
 from device.web import twiml
-from device.web.clock_trust import ClockTrust
+from device.web.assembly import public_port
 from device.web.requests import Raw, Verifier
 from device.web.signatures import Forged, TwilioVerifier, VapiVerifier, split_secrets
 from device.web.twilio_form import FormInvalid, read_form
@@ -34,8 +35,9 @@ _TEXT = 200
 
 def listen(args: argparse.Namespace, config: Config) -> int:
     """Until Ctrl-C; returns the exit status."""
-    verifiers = verifiers_of(config, Secrets())
-    port = args.port if args.port is not None else config.web.port
+    secrets = Secrets()
+    verifiers = verifiers_of(config, secrets)
+    port = args.port if args.port is not None else public_port(config, secrets)
     if not 0 <= port <= 65535:
         raise ConfigError("webhook-port-invalid", f"{port} is no port: 0 to 65535")
     try:
@@ -66,7 +68,7 @@ def verifiers_of(config: Config, secrets: Secrets) -> dict[str, Verifier | None]
     ready = tokens and config.web.base_url
     twilio = TwilioVerifier(config.web.base_url, tokens) if ready else None
     found: dict[str, Verifier | None] = dict.fromkeys(TWILIO, twilio)
-    found[VAPI] = VapiVerifier(config.web, vapi, ClockTrust()) if vapi else None
+    found[VAPI] = VapiVerifier(config.web, vapi, ClockTrust(lambda: datetime.now(UTC))) if vapi else None
     return found
 
 
