@@ -75,6 +75,7 @@ class Sender:
         self._sendings = sendings
         self._connections: dict[str, Connection] = {}
         self._before: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[int, asyncio.Event] = {}
         self.entries: dict[int, Entry] = {}
         self.answered = 0
         self.requests = 0
@@ -111,11 +112,13 @@ class Sender:
     async def _first(self, event: Planned, before: asyncio.Task[None] | None) -> None:
         entry = Entry(event.index, event.id, event.call, event.kind.value, event.number)
         self.entries[event.index] = entry
+        begun = self._begun[event.index] = asyncio.Event()
         if before is not None:
             await asyncio.wait([before])
         connection = self._connections.get(event.call)
         if connection is None:
             connection = self._connections[event.call] = Connection(self._target.host, self._target.port)
+        begun.set()
         reply = await self._tried(event, connection, entry, again=False)
         if reply is not None:
             _note(entry, event, reply)
@@ -123,6 +126,7 @@ class Sender:
 
     async def _again(self, event: Planned, spare: list[Connection]) -> None:
         entry = self.entries[event.index]
+        await self._begun[event.index].wait()  # a repeat may overtake the answer, and not the event itself
         connection = spare.pop() if spare else Connection(self._target.host, self._target.port)
         reply = await self._tried(event, connection, entry, again=True)
         spare.append(connection)
