@@ -16,9 +16,8 @@ from device.calls.watch import CallEvent, Clock
 from device.config import Config
 from device.dialog.assembly import build_dialog
 from device.dialog.dialog import Dialog
-from device.functions.booking_codes import Guesses
-from device.functions.context import Context, FunctionStore
-from device.functions.contract import FunctionCall, Origin
+from device.functions.context import contexts
+from device.functions.contract import Origin
 from device.functions.hours import read_spans
 from device.functions.registry import Registry
 from device.functions.runner import Runner
@@ -77,6 +76,10 @@ class House:
     store: SqliteStore
     runner: Runner
     links: Mapping[str, Link]
+    registry: Registry
+    clock: Callable[[], datetime]
+    trusted: Callable[[], bool]
+    """Whether the clock can be trusted."""
 
     async def close(self) -> None:
         """What runs is finished, then the store is closed."""
@@ -114,28 +117,17 @@ def build(
     store = SqliteStore(path)
     store.prune(now() - timedelta(days=KEPT_DAYS))
 
-    guesses = Guesses()
-
     def trusted() -> bool:
         return config.dialog.trust_clock or clock is not None or clock_trust()
 
-    def context(call: FunctionCall, transactional: FunctionStore) -> Context:
-        return Context(transactional, call.id, call.session, call.origin, now, zone, config.book, trusted, guesses)
-
-    runner = Runner(registry, store, context)
+    runner = Runner(registry, store, contexts(now, zone, config.book, trusted))
     dialog = build_dialog(config, registry, runner, now, origin=origin, clock_trusted=trusted)
     links = links if links is not None else build_links(config, secrets)
     escalation = Escalation(
         links, store, call_changed, budget=build_budget(config), patience=build_patience(config), clock=call_clock
     )
     schedule = {name: read_spans(config.wake.word.get(name, WakeWordSection()).hours) for name in config.wake.words}
-    appliance = Appliance(
-        dialog,
-        store,
-        escalation,
-        build_destinations(config),
-        now,
-        WakeSchedule(schedule),
-        wipe_after=timedelta(seconds=config.dialog.wipe_s),
-    )
-    return House(appliance, dialog, store, runner, links)
+    wipe_after = timedelta(seconds=config.dialog.wipe_s)
+    destinations = build_destinations(config)
+    appliance = Appliance(dialog, store, escalation, destinations, now, WakeSchedule(schedule), wipe_after=wipe_after)
+    return House(appliance, dialog, store, runner, links, registry, now, trusted)

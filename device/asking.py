@@ -11,6 +11,7 @@ from typing import TextIO
 from device.app import House, build
 from device.config import Config
 from device.dialog.reply import PlaceCall, Reply
+from device.functions.contract import StillWorking
 from device.secrets import Secrets
 from device.talks import FOLDER, Talks
 from device.view import PlainView, View, view_for, words_allowed
@@ -32,6 +33,7 @@ def ask(texts: list[str], session: str | None, config: Config) -> int:
                 if not chat:
                     view.heard(text)
                 talk.turn(loop, text)
+            loop.run(talk.late())
         finally:
             loop.run(house.close())
     return 0
@@ -70,6 +72,8 @@ class Conversation:
         self._session = f"text-{name}" if name else run
         self._prefix = f"ask-{run}"
         self._turns = 0
+        self._awaited = 0
+        """Functions that were answered "still working"."""
 
     def turn(self, loop: asyncio.Runner, text: str) -> None:
         """Answer one text, and do what follows from it."""
@@ -87,11 +91,22 @@ class Conversation:
             if isinstance(effect, PlaceCall):
                 self._view.said(loop.run(self._house.appliance.place(effect)).text)
 
+    async def late(self) -> None:
+        """What was still working is waited for, and told."""
+        results = self._house.runner.late()
+        while self._awaited:
+            late = await anext(results)
+            self._view.said(late.result.sentence)
+            with self._house.store.transaction() as store:
+                store.mark_delivered(late.call.id)
+            self._awaited -= 1
+
     async def _answer(self, text: str) -> Reply:
         self._turns += 1
         reply = await self._house.dialog.answer(
             text, None, self._session, f"{self._prefix}-{self._turns}", origin="text"
         )
+        self._awaited += reply.code == StillWorking.code
         if reply.text:
             self._view.said(reply.text)
         self._house.dialog.heard(reply.id, reply.text)

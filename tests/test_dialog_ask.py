@@ -149,3 +149,31 @@ def test_a_talk_from_the_future_is_wiped(tmp_path: Path) -> None:
     os.utime(path, (path.stat().st_mtime + 3600,) * 2)
     with talks.locked():
         assert talks.load("a") is None
+
+
+# -- late results -------------------------------------------------------------------------------------------------
+_SLOW = '''
+"""Takes longer than its budget."""
+import asyncio
+
+from device.functions.registry import function
+
+@function(effect=True, budget_s=0.01)
+async def bake_cake() -> str:
+    """Bake a cake."""
+    await asyncio.sleep(0.1)  # longer than the budget
+    return "The cake is done."
+'''
+
+
+def test_what_is_still_working_is_waited_for_and_told_once(home: Home) -> None:
+    functions = home.folder / "functions"
+    functions.mkdir()
+    (functions / "bake.py").write_text(_SLOW, "utf-8")
+    (functions / "bake.yaml").write_text("intents: {bakeCake: {sentences: [bake a cake]}}", "utf-8")
+    (home.folder / "wakeline.toml").write_text("", "utf-8")
+    end = home.here("--config", str(home.folder / "wakeline.toml"), "ask", "bake a cake", "what time is it")
+    working, time, late = end.said
+    assert working == "I'm still working on that. I'll tell you as soon as it is done."
+    assert time.startswith("It's ")
+    assert late == "The cake is done."

@@ -84,18 +84,3 @@ async def _play(script: dict[str, Any], dialog: Dialog, house: House, clock: Clo
 
 def _arguments(arguments: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(arguments.items()))
-
-
-def _scripts(*names: str) -> list[dict[str, Any]]:
-    return [script for path in FILES if path.stem in names for script in yaml.safe_load(path.read_text("utf-8"))]
-
-
-def _distinct(scripts: list[dict[str, Any]]) -> int:
-    """Scripts that differ in what is said or in the house they play in."""
-    house = ("now", "zone", "hours", "taken", "fails", "slow", "callees")
-    return len({repr([[t["user"] for t in s["turns"]], [s.get(key) for key in house]]) for s in scripts})
-
-
-def test_the_workflow_has_its_sixty_dialogues() -> None:
-    scripts = _scripts("workflow")
-    assert _distinct(scripts) == len(scripts) >= 60

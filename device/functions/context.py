@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from device.functions.booking_codes import Guesses
-from device.functions.contract import Origin, Refused
+from device.functions.contract import FunctionCall, Origin, Refused
 from device.functions.hours import BookSettings
 from device.functions.store import Reading, Writing
 
@@ -70,3 +70,15 @@ class Context:
         if not self.clock_trusted():
             raise Refused("clock-untrusted", CLOCK_UNTRUSTED)
         return self.now()
+
+
+def contexts(
+    clock: Callable[[], datetime], timezone: tzinfo, book: BookSettings, clock_trusted: Callable[[], bool]
+) -> Callable[[FunctionCall, FunctionStore], Context]:
+    """Makes the context of each call of one house: one clock, one book, one count of wrong codes."""
+    guesses = Guesses()
+
+    def make(call: FunctionCall, store: FunctionStore) -> Context:
+        return Context(store, call.id, call.session, call.origin, clock, timezone, book, clock_trusted, guesses)
+
+    return make
