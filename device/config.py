@@ -14,7 +14,7 @@ import os
 import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -190,8 +190,8 @@ def _keys_beside(where: tuple[int | str, ...]) -> list[str]:
             group = group.model_fields[str(step)].annotation
         elif is_dataclass(group):
             group = get_type_hints(group)[str(step)]
-        else:
-            group = part.DestinationSection
+        else:  # a table of tables: by a name that the user chose
+            group = next(iter(get_args(group)[1:]), part.DestinationSection)
     if isinstance(group, type) and issubclass(group, BaseModel):
         return list(group.model_fields)
     return [key.name for key in fields(group)] if is_dataclass(group) else []

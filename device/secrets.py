@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ NAMES = (
     "BACKEND_URL",
     "PORT",
 )
-"""What is read; a credential's file may be called by the name in either case."""
+"""What wakeline itself reads; headers of a backend may name others. A credential's file has the name in either case."""
 
 
 class Secrets:
@@ -29,7 +30,7 @@ class Secrets:
     def __init__(self, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> None:
         environ = os.environ if environ is None else environ
         found = _env_file(env_file or Path(".env"))
-        found |= {name: environ[name] for name in NAMES if environ.get(name)}
+        found |= {name: value for name, value in environ.items() if value}
         found |= _credentials(environ.get("CREDENTIALS_DIRECTORY", ""))
         self._values = {name: SecretStr(value) for name, value in found.items() if value}
 
@@ -39,8 +40,8 @@ class Secrets:
         return value.get_secret_value() if value else default
 
     def names(self) -> tuple[str, ...]:
-        """Which ones are set."""
-        return tuple(sorted(self._values))
+        """Which of `NAMES` are set."""
+        return tuple(sorted(name for name in NAMES if name in self._values))
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(self.names())})"
@@ -56,8 +57,9 @@ def _credentials(folder: str) -> dict[str, str]:
     found = {}
     for file in sorted(Path(folder).iterdir()):
         name = file.name.upper().removeprefix("CREDENTIALS_")
-        if name in NAMES and file.is_file():
-            found[name] = file.read_text().strip()
+        if file.is_file():
+            with contextlib.suppress(OSError, UnicodeDecodeError):  # one that is no text is for somebody else
+                found[name] = file.read_text().strip()
     return found
 
 
@@ -70,6 +72,6 @@ def _env_file(path: Path) -> dict[str, str]:
     found = {}
     for line in lines:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if equals and name.strip() in NAMES:
+        if equals and name.strip():
             found[name.strip()] = value.strip().strip("\"'")
     return found

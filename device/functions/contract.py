@@ -4,6 +4,7 @@ FunctionError                 code "function-failed"       the function raised; 
 |-- UnknownFunction           code "function-unknown"
 |-- WrongOrigin               code "function-forbidden"    not allowed from where the call came
 |-- BadArguments              code "arguments-invalid"     `problems` names each field and what is expected
+|   `-- ArgumentsTooLarge     code "arguments-too-large"   nobody could say so much
 |-- Refused                   code chosen by the function  a "no" in a sentence: taken, closed, in the past
 |-- FunctionTimedOut          code "function-timed-out"    its time limit is over, and it was given up
 |-- StillWorking              code "still-working"         its time budget is over, and it goes on; `handle` finds it
@@ -98,6 +99,11 @@ class BadArguments(FunctionError):
         what = "; ".join(f"{p.field}: expected {p.expected}, got {p.got}" for p in problems)
         super().__init__(what, sentence=sentence)
         self.problems = problems
+
+
+class ArgumentsTooLarge(BadArguments):
+    code = "arguments-too-large"
+    sentence = "That is more than I can take in."
 
 
 class Refused(FunctionError):

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 from device.functions.contract import (
+    BackendFailed,
+    BackendUnavailable,
     BadArguments,
     FunctionCall,
     FunctionError,
@@ -104,7 +106,7 @@ def _canonical(arguments: Mapping[str, Any]) -> str:
 
 def _error(code: str, sentence: str) -> FunctionError:
     """An error of the same type as the first time."""
-    for kind in (FunctionTimedOut, FunctionError):
+    for kind in (FunctionTimedOut, BackendFailed, BackendUnavailable, FunctionError):
         if code == kind.code:
             return kind(sentence=sentence)
     return Refused(code, sentence)

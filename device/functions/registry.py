@@ -9,18 +9,21 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic.alias_generators import to_camel
 
 from device.functions.context import Context
-from device.functions.contract import BadArguments, Origin, Problem, UnknownFunction
-from device.functions.schema import Schema, SchemaError, SlotSpec, schema_of
+from device.functions.contract import ArgumentsTooLarge, BadArguments, Origin, Problem, UnknownFunction
+from device.functions.problems import nearest, shown
+from device.functions.schema import Schema, SchemaError, SlotSpec, schema_of, too_large
 
 EVERYWHERE: Final[tuple[Origin, ...]] = ("voice", "text", "call", "web", "staff")
+LONGEST_NAME: Final = 64
+LONGEST_DESCRIPTION: Final = 999
 BUILTIN: Final = ("clock_functions", "timer_functions", "appointments", "changes")
 _MARK = "__wakeline_function__"
 _CONTEXT = "ctx"
@@ -30,6 +33,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Context, Mapping[str, Any]], Any]
 """Takes checked arguments by parameter name; its answer, or an awaitable of it, is an `Outcome`, a mapping or a
 sentence."""
+
+
+class Backing(Protocol):
+    """Functions that are not Python: the HTTP backends of the configuration."""
+
+    def specs(self, find: Callable[[str], FunctionSpec | None]) -> Iterable[FunctionSpec]:
+        """Each takes the place of whatever has one of its names; `find` knows the functions there are before."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class FunctionFileBroken(Exception):
@@ -78,6 +91,9 @@ class FunctionSpec:
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Python values by parameter name; raises `BadArguments` that names every field."""
+        large = too_large(arguments)
+        if large is not None:
+            raise ArgumentsTooLarge((large,))
         values, problems = self.schema.check(arguments)
         if problems:
             raise BadArguments(problems)
@@ -101,11 +117,21 @@ def function(
     budget_s: float = 4.0,
     at_once: int = 0,
 ) -> Callable[[F], F]:
-    """Make a typed, documented Python function callable by voice, text, call and web. It stays a plain function."""
+    """Make a typed, documented Python function callable by voice, text, call and web. It stays a plain function.
+
+    Its properties are those of `FunctionSpec`.
+    """
 
     def mark(written: F) -> F:
-        spec = _spec(written, alias=alias, effect=effect, confirm=confirm, origins=origins, budget_s=budget_s)
-        spec = replace(spec, at_once=at_once)
+        spec = _spec(
+            written,
+            alias=alias,
+            effect=effect,
+            confirm=confirm,
+            origins=origins,
+            budget_s=budget_s,
+            at_once=at_once,
+        )
         setattr(written, _MARK, spec)
         return written
 
@@ -128,12 +154,21 @@ def _spec(
     confirm: str,
     origins: tuple[Origin, ...],
     budget_s: float,
+    at_once: int,
 ) -> FunctionSpec:
-    documented = inspect.getdoc(written)
-    if not documented:
+    description = " ".join((inspect.getdoc(written) or "").split("\n\n")[0].split())
+    if not description:
         raise SchemaError(f"{written.__name__} has no docstring: callers need to know what it does")
-    if budget_s <= 0 or not set(origins) <= set(EVERYWHERE):
-        raise SchemaError(f"{written.__name__}: budget_s must be positive and origins some of {', '.join(EVERYWHERE)}")
+    if len(written.__name__) > LONGEST_NAME or len(description) > LONGEST_DESCRIPTION:
+        raise SchemaError(
+            f"{written.__name__}: a name has at most {LONGEST_NAME} characters, and the first paragraph of the "
+            f"docstring {LONGEST_DESCRIPTION}: models take no more"
+        )
+    if budget_s <= 0 or not set(origins) <= set(EVERYWHERE) or at_once < 0:
+        raise SchemaError(
+            f"{written.__name__}: budget_s must be positive, at_once not negative, and origins some of "
+            f"{', '.join(EVERYWHERE)}"
+        )
     wants_context = _CONTEXT in inspect.signature(written).parameters
 
     def handler(ctx: Context, arguments: Mapping[str, Any]) -> Any:
@@ -141,7 +176,7 @@ def _spec(
 
     return FunctionSpec(
         name=to_camel(written.__name__),
-        description=" ".join(documented.split("\n\n")[0].split()),
+        description=description,
         schema=schema_of(written, skip=frozenset({_CONTEXT})),
         handler=handler,
         alias=alias,
@@ -149,6 +184,7 @@ def _spec(
         confirm=confirm,
         origins=origins,
         budget_s=budget_s,
+        at_once=at_once,
         is_async=inspect.iscoroutinefunction(written),
         source=written.__module__,
     )
@@ -157,31 +193,49 @@ def _spec(
 class Registry:
     """The functions by name and alias."""
 
-    def __init__(self, functions: Iterable[FunctionSpec]) -> None:
+    def __init__(self, functions: Iterable[FunctionSpec], backends: Backing | None = None) -> None:
+        self._backends = backends
         self._functions: dict[str, FunctionSpec] = {}
         self._names: dict[str, str] = {}
         for spec in functions:
             self._add(spec)
 
     @classmethod
-    def load(cls, dirs: Iterable[Path] = ()) -> Registry:
-        """The builtin functions and those of every `*.py` in `dirs`; a user's function replaces a builtin one."""
-        registry = cls(spec for name in BUILTIN for spec in _functions_in(_builtin(name)))
+    def load(cls, dirs: Iterable[Path] = (), backends: Backing | None = None) -> Registry:
+        """The builtin functions, those of every `*.py` in `dirs`, and those of `backends`.
+
+        A user's function replaces a builtin one, and one behind a backend replaces either.
+        """
+        registry = cls((spec for name in BUILTIN for spec in _functions_in(_builtin(name))), backends)
         own: dict[str, Path] = {}
         for path in (path for folder in dirs for path in sorted(folder.glob("*.py"))):
             for spec in _functions_in(_user_module(path)):
                 for name in (spec.name, *spec.alias):
                     if own.setdefault(name, path) != path:
                         raise FunctionFileBroken(path, f"there is another function {name} in {own[name]}")
+                if len({spec.name, *spec.alias}) <= len(spec.alias):
+                    raise FunctionFileBroken(path, f"{spec.name}: one of its aliases is there twice, or its name")
                 registry._replace(spec)
+        for spec in list(backends.specs(registry.find)) if backends is not None else ():
+            registry._replace(spec)
         return registry
 
     def get(self, name: str) -> FunctionSpec:
         """By name or alias; raises `UnknownFunction`."""
-        known = self._names.get(name)
+        known = self.find(name)
         if known is None:
-            raise UnknownFunction(f"no function {name!r}")
-        return self._functions[known]
+            meant = nearest(name, tuple(self._names))
+            raise UnknownFunction(f"no function {shown(name)}" + (f"; did you mean {meant}?" if meant else ""))
+        return known
+
+    def find(self, name: str) -> FunctionSpec | None:
+        """The same, or None."""
+        return self._functions.get(self._names.get(name, ""))
+
+    async def close(self) -> None:
+        """Close the connections to backends."""
+        if self._backends is not None:
+            await self._backends.close()
 
     def for_origin(self, origin: Origin) -> tuple[FunctionSpec, ...]:
         """What may be called from there."""

@@ -6,7 +6,7 @@ import datetime as dt
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -86,9 +86,9 @@ class Schema:
 
     def check(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         """Python values by parameter name, or what does not fit: one of the two is empty."""
-        too_large = _too_large(arguments)
-        if too_large is not None:
-            return {}, (too_large,)
+        large = too_large(arguments)
+        if large is not None:
+            return {}, (large,)
         try:
             checked = self.model.model_validate(self._given(arguments))
         except ValidationError as error:
@@ -100,6 +100,10 @@ class Schema:
         optional = {slot.name for slot in self.slots if not slot.required}
         return {name: value for name, value in arguments.items() if value is not None or name not in optional}
 
+    def name_of(self, parameter: str) -> str:
+        """What the caller calls a parameter."""
+        return self.model.model_fields[parameter].alias or parameter
+
     def missing(self, arguments: Mapping[str, Any]) -> tuple[SlotSpec, ...]:
         """Required slots without a value, in the order in which to ask."""
         return tuple(slot for slot in self.slots if slot.required and arguments.get(slot.name) is None)
@@ -107,6 +111,26 @@ class Schema:
 
 def schema_of(function: Callable[..., Any], *, skip: frozenset[str] = frozenset()) -> Schema:
     """The schema of a function's parameters; those in `skip` are not the caller's to give."""
+    try:
+        return _schema_of(function, skip)
+    except SchemaError as error:
+        raise SchemaError(f"{function.__name__}: {error}") from error
+
+
+def schema_from(name: str, parameters: Iterable[tuple[inspect.Parameter, str]]) -> Schema:
+    """The schema of parameters that no Python function has: each with its annotation and the name callers write."""
+    fields: dict[str, Any] = {}
+    slots: list[SlotSpec] = []
+    for parameter, written in parameters:
+        slot, annotation = _slot(parameter, parameter.annotation, written)
+        default = ... if parameter.default is parameter.empty else parameter.default
+        field = Field(default, description=slot.description or None, alias=written, validate_default=True)
+        fields[parameter.name] = (annotation, field)
+        slots.append(slot)
+    return _build(name, fields, tuple(slots))
+
+
+def _schema_of(function: Callable[..., Any], skip: frozenset[str]) -> Schema:
     hints = _hints(function)
     fields: dict[str, Any] = {}
     slots: list[SlotSpec] = []
@@ -141,8 +165,9 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         raise SchemaError(f"an annotation cannot be read: {error}") from error
 
 
-def _slot(parameter: inspect.Parameter, hint: Any) -> tuple[SlotSpec, Any]:
-    """The slot and the annotation that pydantic checks."""
+def _slot(parameter: inspect.Parameter, hint: Any, name: str = "") -> tuple[SlotSpec, Any]:
+    """The slot and the annotation that pydantic checks; `name` is what the caller writes, if it is not derived."""
+    name = name or to_camel(parameter.name)
     base, extras = (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
     written = next((extra for extra in extras if isinstance(extra, Slot)), Slot())
     rest = tuple(extra for extra in extras if not isinstance(extra, Slot))
@@ -152,11 +177,11 @@ def _slot(parameter: inspect.Parameter, hint: Any) -> tuple[SlotSpec, Any]:
     for extra in rest:
         checked = Annotated[checked, extra]
     checked = _checked(checked, kind)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", parameter.name).lower()
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).lower()
     kind = written.kind or kind
     question = written.question or _QUESTIONS.get(kind, f"What is the {words}?")
     slot = SlotSpec(
-        name=to_camel(parameter.name),
+        name=name,
         kind=kind,
         required=parameter.default is parameter.empty,
         question=question,
@@ -247,7 +272,8 @@ def _expected(slot: SlotSpec) -> str:
     return words[slot.kind]
 
 
-def _too_large(arguments: Mapping[str, Any]) -> Problem | None:
+def too_large(arguments: Mapping[str, Any]) -> Problem | None:
+    """Whether anybody could mean that many arguments; before they are looked at one by one."""
     try:
         size = len(json.dumps(dict(arguments)))
     except (TypeError, ValueError, RecursionError):
