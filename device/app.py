@@ -16,6 +16,7 @@ from device.calls.watch import CallEvent, Clock
 from device.config import Config
 from device.dialog.assembly import build_dialog
 from device.dialog.dialog import Dialog
+from device.functions.assembly import load_functions
 from device.functions.context import contexts
 from device.functions.contract import Origin
 from device.functions.hours import read_spans
@@ -84,6 +85,7 @@ class House:
     async def close(self) -> None:
         """What runs is finished, then the store is closed."""
         await self.runner.drain()
+        await self.registry.close()
         await close_links(self.links)
         self.store.close()
 
@@ -103,6 +105,7 @@ def build(
 
     Raises:
         FunctionFileBroken, LanguageInvalid: one of the user's own files cannot be used.
+        ConfigError: a function of the configuration cannot be used.
         StoreFailed: the database cannot be opened.
     """
     zone = config.zone
@@ -110,8 +113,7 @@ def build(
     def now() -> datetime:
         return (clock() if clock else datetime.now(zone)).astimezone(zone)
 
-    extensions = config.paths.extensions
-    registry = Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
+    registry = load_functions(config, secrets)
     path = database or config.paths.state_dir / NAME
     clock_trust = ClockTrust(now, last_written(path))
     store = SqliteStore(path)

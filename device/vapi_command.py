@@ -14,7 +14,7 @@ from typing import Any
 from device.calls.assistant import SECRET_HEADER, Assistant, build_assistant, legacy_form
 from device.calls.assistant_sync import AssistantApi, AssistantError, Change, change, hidden
 from device.config import Config
-from device.functions.registry import Registry
+from device.functions.assembly import load_functions
 from device.secrets import Secrets
 from device.web.signatures import split_secrets
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 # -- assistant ------------------------------------------------------------------------------------------------------
 def _assistant(args: argparse.Namespace, config: Config, secrets: Secrets) -> int:
     secret = _secret(secrets)
-    ours = build_assistant(config, _registry(config), secret=secret)
+    ours = build_assistant(config, load_functions(config, secrets), secret=secret)
     if not (args.diff or args.push):
         print(json.dumps(hidden(legacy_form(ours) if args.legacy else ours), indent=2, ensure_ascii=False))
         if not args.json:
@@ -109,11 +109,6 @@ def _agreed(question: str) -> bool:
 def _report(id: str, todo: Change, *, pushed: bool) -> None:
     report = {"id": id, "changed": sorted(todo.patch), "pushed": pushed, "patch": hidden(todo.patch)}
     print(json.dumps(report, indent=2, ensure_ascii=False))
-
-
-def _registry(config: Config) -> Registry:
-    extensions = config.paths.extensions
-    return Registry.load([extensions] if extensions is not None and extensions.is_dir() else [])
 
 
 def _secret(secrets: Secrets) -> str:
