@@ -29,10 +29,15 @@ def missing() -> str | None:
     return "no human prompts: apt install asterisk-core-sounds-en-g722 asterisk-core-sounds-en"
 
 
-def prompts(shortest_s: float = 1.0, longest_s: float = 8.0, fewest_words: int = 3) -> Iterator[Prompt]:
-    """Every prompt of that length that is one plain sentence; decoded from raw G.722."""
+def decoded(path: Path) -> Pcm:
+    """One file of raw G.722."""
     import G722
 
+    return np.asarray(G722.G722(RATE, 64000).decode(path.read_bytes()), np.int16)
+
+
+def prompts(shortest_s: float = 1.0, longest_s: float = 8.0, fewest_words: int = 3) -> Iterator[Prompt]:
+    """Every prompt of that length that is one plain sentence; decoded from raw G.722."""
     with gzip.open(TEXTS, "rt", errors="replace") as lines:
         for line in lines:
             name, _, text = line.strip().partition(":")
@@ -41,6 +46,6 @@ def prompts(shortest_s: float = 1.0, longest_s: float = 8.0, fewest_words: int =
                 continue
             if len(text.split()) < fewest_words or "..." in text or re.search(r"[.?] +[A-Z]", text):
                 continue
-            pcm = np.asarray(G722.G722(RATE, 64000).decode(path.read_bytes()), np.int16)
+            pcm = decoded(path)
             if shortest_s * RATE <= len(pcm) <= longest_s * RATE:
                 yield Prompt(name, text.strip(), pcm)

@@ -16,6 +16,7 @@ from models.wake_trigger import REFRACTORY, Triggers, check_tflite
 from models.wake_verify import OpenWakeVerifier
 from models.wake_words import WakeWord
 from tests.models_speech import RECORDINGS, VOICES, frames, noise, padded, recording, say
+from tests.prompts import SOUNDS, decoded, missing
 
 ENGINES = (MicroWakeDetector, OpenWakeDetector)
 WORDS = ("hey_jarvis", "alexa", "hey_mycroft")
@@ -114,6 +115,29 @@ def test_a_second_detector_confirms_the_word_and_nothing_else() -> None:
         other = np.concatenate([noise(16_000, 4), say(name, "Set a timer for ten minutes.")])
         assert not verifier.verify("hey_jarvis", other).confirmed, "and what was judged before has left no trace"
         assert not verifier.verify("alexa", word).confirmed
+
+
+@pytest.mark.models
+def test_half_an_hour_of_other_speech_wakes_nobody() -> None:
+    if why := missing():
+        pytest.skip(why)
+    detector = MicroWakeDetector([WakeWord("hey_jarvis")], confirmed={"hey_jarvis"})
+    detector.load()
+    verifier = OpenWakeVerifier([WakeWord("hey_jarvis")])
+    verifier.load()
+    past = noise(40_000, 4)
+    awake = samples = 0
+    for path in sorted(SOUNDS.rglob("*.g722")):
+        pcm = np.concatenate([decoded(path), noise(8000, 4)])
+        samples += len(pcm)
+        for start, frame in enumerate(frames(pcm)):
+            if detector.process(frame):
+                end = (start + 1) * 160
+                heard_until = np.concatenate([past, pcm])[len(past) + end - 38_400 : len(past) + end + 6400]
+                awake += verifier.verify("hey_jarvis", heard_until).confirmed
+        past = np.concatenate([past, pcm])[-40_000:]
+    assert samples >= 30 * 60 * 16_000
+    assert awake == 0
 
 
 @pytest.mark.models

@@ -3,7 +3,8 @@
     python -m tools.wake people [FOLDER]        recordings of people; the word is in the file's name (alexa_01.wav)
     python -m tools.wake synthetic [--seeds 5]  hey_jarvis, alexa and okay_nabu by two voices at five speeds
     python -m tools.wake false FOLDER...        hours of other speech (.wav and Asterisk's .g722), by folder
-    python -m tools.wake made --hours 1         synthesised reading, and isolated words and names
+    python -m tools.wake reading --hours 6      synthesised reading of our own documentation
+    python -m tools.wake words --hours 1        synthesised isolated words and names
 
 Recall is in percent with its 95 % interval (Wilson); noise is pink, against the level of the active speech.
 """
@@ -202,21 +203,22 @@ def sentences() -> list[str]:
     return found
 
 
-def made(hours: float, seed: int) -> Iterator[Pcm]:
-    """Synthesised sentences of random words, by hibari at many speeds; a third of it isolated words and names."""
+def made(kind: str, hours: float, seed: int) -> Iterator[Pcm]:
+    """Synthesised by hibari at several speeds and pitches: sentences, or lists of words and names."""
     from audio.resample import resample
     from models.tts_hibari import HibariSynthesizer
 
     rng = random.Random(seed)
     texts = sentences()
     words = sorted({word.strip(".,;:!?\"'()").lower() for text in texts for word in text.split()})
+    words += ["Athena", "Amelia", "Travis", "Alexander", "Alexis", "Jarvis", "Marvin", "Davis", "Nadja", "Oscar"] * 20
     voices = [HibariSynthesizer(speed=speed) for speed in (0.85, 1.0, 1.2)]
     for voice in voices:
         voice.load()
     total = 0
     while total < hours * 3600 * RATE:
         voice = rng.choice(voices)
-        text = rng.choice(texts) if rng.random() < 0.7 else ". ".join(rng.sample(words, 12)) + "."
+        text = rng.choice(texts) if kind == "reading" else ". ".join(rng.sample(words, 12)) + "."
         for clause in voice.synthesize(text):
             pcm = resample(clause.pcm, round(voice.rate * rng.uniform(0.92, 1.08)), RATE)
             total += len(pcm)
@@ -225,7 +227,7 @@ def made(hours: float, seed: int) -> Iterator[Pcm]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("people", "synthetic", "false", "made"))
+    parser.add_argument("what", choices=("people", "synthetic", "false", "reading", "words"))
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--hours", type=float, default=1.0)
@@ -240,8 +242,8 @@ def main() -> None:
         case "false":
             for folder in arguments.folders:
                 false_alarms(recordings(folder), str(folder), arguments.words)
-        case "made":
-            false_alarms(made(arguments.hours, arguments.seed), "synthesised", arguments.words)
+        case kind:
+            false_alarms(made(kind, arguments.hours, arguments.seed), kind, arguments.words)
 
 
 if __name__ == "__main__":
