@@ -10,7 +10,8 @@ import re
 from typing import Any
 
 from device.config import Config
-from device.functions.registry import FunctionSpec, Registry
+from device.functions.export import vapi_tool
+from device.functions.registry import Registry
 from device.settings import AssistantSection
 
 WEBHOOK_PATH = "/webhook/vapi"
@@ -30,8 +31,6 @@ _MESSAGES = (
     "user-interrupted",
 )
 """What the endpoint uses; transcripts only where somebody wants to interrupt by them."""
-_KNOWN = ("type", "description", "format", "pattern", "enum", "items")
-"""Of a parameter; the interface refuses other keys of JSON Schema, and our check knows the rest."""
 _PERSON = "A person who can help further."
 
 Assistant = dict[str, Any]
@@ -74,7 +73,7 @@ def build_assistant(config: Config, registry: Registry, *, secret: str = "") -> 
 
 def tools(wanted: AssistantSection, registry: Registry) -> list[dict[str, Any]]:
     """What the model may use: our functions, hanging up, and a person if there is one."""
-    found = [_tool(spec) for spec in registry.for_origin("call")]
+    found = [vapi_tool(spec) for spec in registry.for_origin("call")]
     found.append({"type": "endCall"})
     if wanted.transfer_to:
         found.append({"type": "transferCall", "destinations": [destination(wanted.transfer_to)]})
@@ -107,15 +106,6 @@ def legacy_form(assistant: Assistant) -> Assistant:
         old["serverUrl"] = assistant["server"]["url"]
     old["serverMessages"] = ["function-call", *assistant["serverMessages"]]
     return old
-
-
-def _tool(spec: FunctionSpec) -> dict[str, Any]:
-    schema = spec.json_schema
-    given = schema["properties"].items()
-    properties = {name: {key: each[key] for key in _KNOWN if key in each} for name, each in given}
-    parameters = {"type": "object", "properties": properties, "required": schema.get("required", [])}
-    function = {"name": spec.name, "description": spec.description, "parameters": parameters}
-    return {"type": "function", "async": False, "function": function}
 
 
 def _voice(wanted: AssistantSection) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Schema:
         try:
             checked = self.model.model_validate(self._given(arguments))
         except ValidationError as error:
-            return {}, problems_of(error, {slot.name: _expected(slot) for slot in self.slots})
+            return {}, problems_of(error, {slot.name: expected_of(slot) for slot in self.slots})
         return {name: getattr(checked, name) for name in type(checked).model_fields}, ()
 
     def _given(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,7 +256,8 @@ def _checked(hint: Any, kind: Kind) -> Any:
     return hint
 
 
-def _expected(slot: SlotSpec) -> str:
+def expected_of(slot: SlotSpec) -> str:
+    """What it wants, in words."""
     words: dict[Kind, str] = {
         "date": "a date as YYYY-MM-DD",
         "time": "a time as HH:MM, 24 hours",
