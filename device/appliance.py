@@ -33,7 +33,7 @@ from device.calls.outcome import Outcome
 from device.calls.policy import CallRefusal, find_destination
 from device.dialog.dialog import Dialog
 from device.dialog.reply import ClearAlert, PlaceCall, Reply
-from device.functions.contract import FunctionError, StoreFailed
+from device.functions.contract import FunctionError, LateResult, StoreFailed
 from device.functions.store import Store
 from device.functions.timer_functions import due, ringing_sentence
 from device.schedule import WakeSchedule
@@ -41,6 +41,8 @@ from device.schedule import WakeSchedule
 log = logging.getLogger("wakeline.app")
 
 SESSION = "voice"
+LATE_SENTENCE = "What you asked for is done now."
+"""For a function that has no sentence of its own."""
 RING_LIMIT = timedelta(minutes=10)
 _STOP_WORDS = ("stop", "cancel", "okay", "thanks")
 
@@ -74,6 +76,8 @@ class Appliance:
         """Committed results on their way to the ear, by turn."""
         self._untold: dict[str, NoticeDecided] = {}
         """Notices on their way to the ear, by reply."""
+        self._late: set[str] = set()
+        """Those of them that are results of calls which were answered "still working"."""
 
     # -- turns ----------------------------------------------------------------------------------------------------
     async def answer(self, command: Answer) -> tuple[list[Event], PlaceCall | None]:
@@ -133,6 +137,11 @@ class Appliance:
         """Nobody heard the answer: what was committed is told all the same, once no turn is under way."""
         reply = self._committed.pop(turn, None)
         return [] if reply is None else [NoticeDecided(reply=reply.id, text=reply.text)]
+
+    def late(self, late: LateResult) -> NoticeDecided:
+        """A result that took longer than its budget: told once no turn is under way, and kept until it was heard."""
+        self._late.add(late.call.id)
+        return self._tell(late.call.id, late.result.sentence or LATE_SENTENCE)
 
     # -- calls ----------------------------------------------------------------------------------------------------
     async def place(self, wanted: PlaceCall) -> NoticeDecided:
@@ -221,7 +230,11 @@ class Appliance:
         self._committed.clear()
         seeds += self._untold.values()
         try:
-            seeds += [NoticeDecided(reply=waiting.reply, text=waiting.text) for waiting in self._store.unheard()]
+            seeds += [
+                NoticeDecided(reply=waiting.reply, text=waiting.text)
+                for waiting in self._store.unheard()
+                if waiting.reply not in self._untold
+            ]
         except StoreFailed as failure:
             self._fail("unheard results cannot be read", failure)
         return seeds
@@ -232,6 +245,10 @@ class Appliance:
             for waiting in self._store.unheard():
                 if waiting.reply == reply or waiting.reply.startswith(f"{reply}:"):
                     self._store.mark_heard(waiting.reply, self._clock())
+            if reply in self._late:
+                with self._store.transaction() as store:
+                    store.mark_delivered(reply)
+                self._late.discard(reply)
         except StoreFailed as failure:
             self._fail("heard results cannot be noted", failure)
 

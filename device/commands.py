@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audio.events import TurnStarted
 from audio.frames import RATE
 from audio.resample import resample
 from audio.wav import read_wav, write_wav
 from device import asking, session
-from device.app import build
+from device.app import House, build
 from device.calls.link import Destination
 from device.config import Config
 from device.control import ControlError, send
@@ -25,6 +27,9 @@ from device.record import Record
 from device.secrets import Secrets
 from device.view import view_for
 from device.watchdog import Notifier
+
+if TYPE_CHECKING:
+    from device.web.assembly import Web
 
 CONTROL = "control"
 
@@ -43,12 +48,29 @@ async def _run(config: Config) -> int:
     private = not (sys.stdout.isatty() or config.privacy.record_text)
     with view_for(sys.stdout, privacy=private) as view:
         live = Live(config, view, _record(config), notifier)
-        house = build(config, Secrets(), call_changed=live.call_changed)
+        secrets = Secrets()
+        house = build(config, secrets, call_changed=live.call_changed)
+        web = None
         try:
-            return await live.run(house)
+            web = _web(config, secrets, house, live)
+            return await live.run(house, web)
         finally:
+            if web is not None:
+                await web.close()
             await house.close()
             notifier.close()
+
+
+def _web(config: Config, secrets: Secrets, house: House, live: Live) -> Web | None:
+    """Its files may fail, and the voice goes on; a setting that cannot be used ends both, and is named."""
+    from device.web.assembly import WebParts, build_web
+
+    parts = WebParts(house.store, house.runner, house.registry, house.clock, house.trusted, live.hears)
+    try:
+        return build_web(config, secrets, parts)
+    except OSError as error:
+        logging.getLogger("wakeline.web").error("no webhooks: %s: %s", error.filename, error.strerror)
+        return None
 
 
 def _record(config: Config) -> Record | None:

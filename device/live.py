@@ -9,7 +9,7 @@ import signal
 import traceback
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -40,12 +40,16 @@ from device.record import Record
 from device.view import View
 from device.watchdog import Notifier
 
+if TYPE_CHECKING:
+    from device.web.assembly import Web
+
 log = logging.getLogger("wakeline.live")
 
 MOST_FAILURES = 8
 """Ears that end so often without once being ready are not going to be: the service manager shall try."""
 _BACK_OFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 _TICK_S = 0.2
+_VOICE_FIRST_S = 20.0
 _DAY_S = 86_400.0
 _STATUS = {
     Microphone.OPEN: "listening",
@@ -58,6 +62,7 @@ class Live:
     """The running appliance; `call_changed` may be called only while `run` runs."""
 
     _house: House
+    _web: Web | None
 
     def __init__(
         self,
@@ -78,21 +83,25 @@ class Live:
         """There while the microphone is wanted closed: a restart does not open it."""
         self._mute = self._mute_mark.exists()
         """The wish; `_microphone` is what the present ears have said."""
+        self._up = asyncio.Event()
+        """Set once ears have been ready."""
         self._stopping = asyncio.Event()
         self._talk = TalkKey()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life -----------------------------------------------------------------------------------------------------
-    async def run(self, house: House) -> int:
+    async def run(self, house: House, web: Web | None = None) -> int:
         """Until SIGINT, SIGTERM or ears that never come up; returns the exit status."""
         self._house = house
+        self._web = web
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         async with ControlServer(self._config.paths.runtime_dir / "control", self._control):
             self._notifier.ready("starting")
             ears = asyncio.create_task(self._keep_ears(), name="wakeline-ears")
-            for work in (self._tick(), self._prune(), self._feed_watchdog(), self._keys(), self._resume_calls()):
+            works = (self._tick(), self._prune(), self._feed_watchdog(), self._keys(), self._resume_calls())
+            for work in (*works, self._late_results(), self._serve_web()):
                 self._background(work)
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({ears, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -159,6 +168,7 @@ class Live:
         match event:
             case EarsReady():
                 self._ready = True
+                self._up.set()
                 self._seed(ears)
             case MicrophoneOpened() | MicrophoneUnmuted():
                 self._heard_of(Microphone.OPEN if isinstance(event, MicrophoneOpened) else Microphone.LOST)
@@ -217,6 +227,26 @@ class Live:
     async def _resume_calls(self) -> None:
         for notice in await self._house.appliance.resume_calls():
             self._tell(notice)
+
+    def hears(self) -> bool:
+        """Are the ears there, with an open microphone?"""
+        return self._ready and self._microphone is Microphone.OPEN
+
+    async def _serve_web(self) -> None:
+        """The voice comes first; but ears that do not come up are no reason to be deaf to the telephone too."""
+        if self._web is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._up.wait(), _VOICE_FIRST_S)
+            await self._web.serve()
+
+    async def _late_results(self) -> None:
+        """What took longer than its budget, of this start and the one before: to whoever asked for it."""
+        await self._house.runner.resume()
+        async for late in self._house.runner.late():
+            if late.call.origin == "voice":
+                self._tell(self._house.appliance.late(late))
+            elif self._web is not None:
+                self._web.tell(late)
 
     def _tell(self, notice: NoticeDecided) -> None:
         self.send(notice)
