@@ -22,16 +22,18 @@ def for_export(registry: Registry) -> tuple[FunctionSpec, ...]:
     return tuple(spec for spec in registry if {"call", "web"} & set(spec.origins))
 
 
-def vapi_tool(spec: FunctionSpec, server: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A tool of an assistant. Without a server of its own it uses the assistant's.
+def vapi_tool(spec: FunctionSpec) -> dict[str, Any]:
+    """A tool of an assistant, which has the server; what is said meanwhile is set in the dashboard."""
+    return {"type": "function", "async": False, "function": vapi_function(spec)}
+
+
+def vapi_tool_alone(spec: FunctionSpec, server: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A tool for an assistant that is not ours: with our server and something to say while it takes long.
 
     It has no message for a failure: Vapi would say that instead of the function's own sentence.
     """
-    tool: dict[str, Any] = {"type": "function", "async": False, "function": vapi_function(spec)}
-    if server:
-        tool["server"] = dict(server)
     delayed = {"type": "request-response-delayed", "content": _DELAYED, "timingMilliseconds": _DELAYED_MS}
-    return {**tool, "messages": [delayed]}
+    return {**vapi_tool(spec), **({"server": dict(server)} if server else {}), "messages": [delayed]}
 
 
 def vapi_function(spec: FunctionSpec) -> dict[str, Any]:
@@ -138,7 +140,9 @@ _BOUNDS: Final = {
 }
 
 FORMATS: Final[Mapping[str, Callable[[tuple[FunctionSpec, ...], Config], Any]]] = {
-    "vapi": lambda specs, config: [vapi_tool(spec, vapi_server(config)) for spec in specs if "call" in spec.origins],
+    "vapi": lambda specs, config: [
+        vapi_tool_alone(spec, vapi_server(config)) for spec in specs if "call" in spec.origins
+    ],
     "vapi-legacy": lambda specs, config: [vapi_function(spec) for spec in specs if "call" in spec.origins],
     "openai": lambda specs, config: [openai_tool(spec) for spec in specs],
     "jsonschema": lambda specs, config: json_schema(specs),
