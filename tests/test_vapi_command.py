@@ -129,7 +129,7 @@ def test_a_change_is_shown_and_only_it_is_sent(desk: Desk, double: FakeVapi) -> 
     booking = next(
         t for t in double.assistants[id]["model"]["tools"] if t.get("function", {}).get("name") == "bookAppointment"
     )
-    booking["messages"] = [{"type": "request-start", "content": "One moment."}]
+    booking["rejectionPlan"] = {"conditions": []}
     desk.configure('[assistant]\ntemperature = 0.2\nvoice_id = "Savannah"', double.url)
 
     end = desk.run("assistant", "--id", id, "--diff")
@@ -148,7 +148,9 @@ def test_a_change_is_shown_and_only_it_is_sent(desk: Desk, double: FakeVapi) -> 
     assert patch.keys() == {"model", "voice"}
     assert patch["voice"] == {"provider": "vapi", "voiceId": "Savannah", "speed": 1.1}
     assert patch["model"]["toolIds"] == ["t-1"]
-    assert [tool["messages"] for tool in patch["model"]["tools"] if "messages" in tool] == [booking["messages"]]
+    assert [tool["function"]["name"] for tool in patch["model"]["tools"] if "rejectionPlan" in tool] == [
+        "bookAppointment"
+    ]
     assert double.assistants[id]["voicemailMessage"] == "Call back, please."
     assert desk.run("assistant", "--id", id, "--diff").status == 0
 

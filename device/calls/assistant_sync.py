@@ -166,7 +166,7 @@ def _another_engine(key: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]
 
 
 def _tools(theirs: list[Any], ours: list[Any]) -> list[Any]:
-    """Our tools, each with what theirs of the same name says beside it (a message while it runs)."""
+    """Our tools, each with what theirs of the same name says beside it (a plan for rejecting it)."""
     known = {_name(tool): tool for tool in theirs if isinstance(tool, dict)}
     joined = []
     for tool in ours:
