@@ -16,8 +16,8 @@ from models.wake_words import WakeWord
 THRESHOLDS: Final = {"alexa": 0.1}
 """Measured on people and on synthetic voices (docs/wake.md)."""
 _THRESHOLD: Final = 0.3
-_JUDGED = RATE
-"""Scores of so much at the end count: the word ended there, and all that a score sees is the audio that was given."""
+_JUDGED = RATE * 7 // 10
+"""Scores of so much at the end count: the word ended there, and a score sees 2.1 s, all of it audio that was given."""
 
 
 class OpenWakeVerifier:
