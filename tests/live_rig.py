@@ -99,6 +99,7 @@ class Appliance:
             "WAKELINE_PATHS__STATE_DIR": str(folder / "state"),
             "WAKELINE_PATHS__RUNTIME_DIR": str(folder / "run"),
             "WAKELINE_PRIVACY__RECORD_TEXT": "true",
+            "WAKELINE_WEB__PRIVATE_PORT": "0",
             "WAKELINE_TTS__ENGINE": "hibari",
             "WAKELINE_ENDPOINT__FOLLOW_UP_MS": str(FOLLOW_UP_MS),
             "PYTHONPATH": str(ROOT),

@@ -48,7 +48,7 @@ def build_links(config: Config, secrets: Secrets, *, practice: PracticeLink | No
     )
     phone = TwilioAccount(
         secrets.get("TWILIO_ACCOUNT_SID", config.twilio.account_sid),
-        secrets.get("TWILIO_AUTH_TOKEN"),
+        next(iter(secrets.get("TWILIO_AUTH_TOKEN").split()), ""),  # the first, while two are there for rotation
         secrets.get("TWILIO_NUMBER", config.twilio.number),
         config.twilio.base_url,
         ring=config.calls.ring_s,
