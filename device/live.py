@@ -101,7 +101,7 @@ class Live:
             self._notifier.ready("starting")
             ears = asyncio.create_task(self._keep_ears(), name="wakeline-ears")
             works = (self._tick(), self._prune(), self._feed_watchdog(), self._keys(), self._resume_calls())
-            for work in (*works, self._late_results(), self._serve_web()):
+            for work in (*works, house.runner.resume(), self._late_results(), self._serve_web()):
                 self._background(work)
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({ears, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -241,7 +241,6 @@ class Live:
 
     async def _late_results(self) -> None:
         """What took longer than its budget, of this start and the one before: to whoever asked for it."""
-        await self._house.runner.resume()
         async for late in self._house.runner.late():
             if late.call.origin == "voice":
                 self._tell(self._house.appliance.late(late))

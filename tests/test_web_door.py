@@ -187,7 +187,7 @@ def test_a_slow_one_after_a_good_one_is_ended_too(tmp_path: Path) -> None:
 
 def test_a_body_that_never_ends_is_cut_after_its_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is answered at once and thrown away; not for ever."""
-    monkeypatch.setattr("device.web.server._BODY_GRACE_S", 0.1)
+    monkeypatch.setattr("device.web.protocol._BODY_GRACE_S", 0.1)
 
     async def work(rig: Rig) -> None:
         begun = HEAD.replace(b"x-signature: 0\r\n", b"") + b"content-length: 9000\r\n\r\n{}"

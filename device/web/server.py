@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import socket
 from collections.abc import Iterator
@@ -16,19 +15,14 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from device.web.door import BEGAN, our_mistake, send_answer
+from device.web.door import our_mistake, send_answer
+from device.web.protocol import timed
 
 log = logging.getLogger("wakeline.web")
 
-MOST_CONNECTIONS = 4096
-MOST_HEAD = 65_536
-"""Bytes before the body."""
 LEAVE_S = 5.0
 """So long running requests may go on when the listener stops."""
-_BODY_GRACE_S = 2.0
-"""The door says 408 for a slow body; a connection that is still there after this is cut."""
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -62,7 +56,7 @@ class Listener:
         self._socket = _bind(self._host, self._wanted)
         config = uvicorn.Config(
             self._app,
-            http=_protocol(self._slow_s),
+            http=timed(self._slow_s),
             ws="none",
             loop="none",
             lifespan="off",
@@ -180,79 +174,3 @@ def _bind(host: str, port: int) -> socket.socket:
         )
         raise PortTaken(f"port {port} on {host} {what}") from error
     return listening
-
-
-def _protocol(slow_s: float) -> type[HttpToolsProtocol]:
-    """uvicorn waits for ever for the end of a head or a body. Here a request has so long from its first byte."""
-
-    class Timed(HttpToolsProtocol):
-        _arrival: asyncio.TimerHandle | None = None
-        _began = 0.0
-        _head = 0
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > MOST_CONNECTIONS:
-                transport.abort()
-                return
-            self._arm()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            if self._arrival is None:
-                self._arm()
-            self._head += len(data)
-            super().data_received(data)
-            if self._head > MOST_HEAD and not self.transport.is_closing():
-                self._end(431, "too-large")
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if self._arrival is None:
-                self._arm()
-            self.scope["state"][BEGAN] = self._began
-
-        def on_headers_complete(self) -> None:
-            self._head = -(1 << 62)
-            super().on_headers_complete()
-            self._disarm()
-            self._arrival = self.loop.call_at(self._began + slow_s + _BODY_GRACE_S, self._cut)
-
-        def on_message_complete(self) -> None:
-            super().on_message_complete()
-            self._disarm()
-            self._head = 0
-
-        def send_400_response(self, msg: str) -> None:
-            self._end(400, "bad-request")
-
-        def _unsupported_upgrade_warning(self) -> None:
-            """It is answered as the request it is; what comes after it is not HTTP any more."""
-            if self.cycle is not None:
-                self.cycle.keep_alive = False
-
-        def _arm(self) -> None:
-            self._began = self.loop.time()
-            self._arrival = self.loop.call_at(self._began + slow_s, self._end, 408, "too-slow")
-
-        def _disarm(self) -> None:
-            if self._arrival is not None:
-                self._arrival.cancel()
-                self._arrival = None
-
-        def _end(self, status: int, code: str) -> None:
-            self._disarm()
-            if self.cycle is None or self.cycle.response_complete:  # Never into the midst of another answer.
-                body = json.dumps({"error": code}).encode()
-                head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\nconnection: close\r\n"
-                self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-            self.transport.close()
-
-        def _cut(self) -> None:
-            self._disarm()
-            self.transport.abort()
-
-    return Timed
