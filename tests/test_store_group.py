@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.functions.contract import StoreFailed
@@ -189,6 +189,7 @@ def test_an_answer_is_kept_as_it_was_first(store: SqliteStore) -> None:
         assert reading.answered("d") is None
 
 
+@settings(deadline=None)
 @given(st.permutations([(n, state) for n, state in enumerate(["queued", "ringing", "in-progress", "completed"])]))
 def test_a_session_keeps_its_order_however_it_arrives(tmp_path_factory: pytest.TempPathFactory, order: list) -> None:  # type: ignore[type-arg]
     store = SqliteStore(tmp_path_factory.mktemp("store") / "wakeline.db")

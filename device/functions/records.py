@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -24,7 +24,7 @@ from device.functions.contract import (
 )
 from device.functions.problems import shown
 from device.functions.registry import FunctionSpec, Registry
-from device.functions.store import RecordedCall, Store
+from device.functions.store import RecordedCall, Store, Writing
 
 LONGEST_KEY = 200
 State = Literal["running", "done", "refused", "failed"]
@@ -40,9 +40,9 @@ def accepted(registry: Registry, call: FunctionCall) -> FunctionSpec:
     return spec
 
 
-def same_call(spec: FunctionSpec, call: FunctionCall, arguments: Mapping[str, Any], name: str = "") -> None:
+def same_call(spec: FunctionSpec, call: FunctionCall, arguments: Mapping[str, Any], name: str) -> None:
     """Raises `IdReused` when the id belongs to another function or to other arguments."""
-    if (name and name != spec.name) or _canonical(arguments) != _canonical(call.arguments):
+    if name != spec.name or _canonical(arguments) != _canonical(call.arguments):
         raise IdReused(f"{call.id} is the id of another call")
 
 
@@ -72,19 +72,39 @@ def failed(id: str, error: FunctionError) -> FunctionResult:
     return FunctionResult(id, error=error, sentence=error.sentence)
 
 
-def record_of(
-    call: FunctionCall,
-    name: str,
-    state: State,
-    at: datetime,
-    *,
-    value: Mapping[str, Any] | None = None,
-    error_code: str = "",
-    sentence: str = "",
-) -> RecordedCall:
+def record_of(call: FunctionCall, name: str, result: FunctionResult, at: datetime) -> RecordedCall:
+    """The row of a result; `name` is the function's own, whatever alias it was called by."""
+    error = result.error
+    if isinstance(error, StillWorking):
+        return RecordedCall(call.id, name, call.arguments, call.origin, call.session, "running", None, "", "", at)
+    state: State = "done" if error is None else "refused" if isinstance(error, Refused) else "failed"
     return RecordedCall(
-        call.id, name, call.arguments, call.origin, call.session, state, value, error_code, sentence, at
+        id=call.id,
+        name=name,
+        arguments=call.arguments,
+        origin=call.origin,
+        session=call.session,
+        state=state,
+        value=result.value,
+        error_code="" if error is None else error.code,
+        sentence=result.sentence,
+        created=at,
     )
+
+
+def keep(record: RecordedCall, *, spoken_later: bool = False) -> Callable[[Writing], bool]:
+    """The change that records it; False when the end of this call is recorded already, which then stays."""
+
+    def change(store: Writing) -> bool:
+        known = store.function_call(record.id)
+        if known is not None and known.state != "running":
+            return False
+        store.record_function_call(record)
+        if spoken_later and record.sentence:
+            store.add_unheard(record.id, record.sentence, record.created)
+        return True
+
+    return change
 
 
 def call_of(record: RecordedCall) -> FunctionCall:

@@ -4,74 +4,132 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
-_MOST = 128
+_IDLE_S: Final = 10.0
+"""A thread without work for so long ends."""
+
+
+class Inbox:
+    """Brings news of other threads to a loop; many of them wake it once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._news: deque[Callable[[], None]] = deque()
+        self._changing = threading.Lock()
+
+    def post(self, news: Callable[[], None]) -> None:
+        """From any thread: the loop calls it soon, in the order of posting."""
+        with self._changing:
+            self._news.append(news)
+            first = len(self._news) == 1
+        if first:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._changing:
+            news, self._news = self._news, deque()
+        for one in news:
+            one()
+
+
+class Job(Generic[T]):
+    """Work for a thread; its `end` is set in the loop."""
+
+    __slots__ = ("_inbox", "_work", "end", "slow", "started")
+
+    def __init__(self, work: Callable[[], T], inbox: Inbox) -> None:
+        self.end: asyncio.Future[T] = inbox.loop.create_future()
+        self.started = 0
+        self.slow = 0
+        """Threads that carry it out, and those of them that are not counted: 0 or 1, under the lock of its pool."""
+        self._work = work
+        self._inbox = inbox
+
+    def carry_out(self) -> None:
+        value: Any = None
+        failure: BaseException | None = None
+        try:
+            value = self._work()
+        except BaseException as error:
+            failure = error
+        self._inbox.post(lambda: settle(self.end, value, failure))
 
 
 class Threads:
-    """Grows to `usual` threads; each one that is known to be slow is replaced by another, up to `_MOST`."""
+    """At most `busy` at work, those of slow jobs not counted, and `most` in all."""
 
-    def __init__(self, name: str, usual: int) -> None:
+    def __init__(self, name: str, *, busy: int, most: int) -> None:
         self._name = name
-        self._usual = usual
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._started = 0
-        self._idle = threading.Semaphore(0)
+        self._busy = busy
+        self._most = most
+        self._jobs: deque[Job[Any]] = deque()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._idle = 0
         self._slow = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Its value or its exception, also when the caller is cancelled."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+    def start(self, work: Callable[[], T], inbox: Inbox) -> Job[T]:
+        """Queue it for the next free thread."""
+        job = Job(work, inbox)
+        with self._changed:
+            self._jobs.append(job)
+            self._wake()
+        return job
 
-        def task() -> None:
-            value: Any = None
-            failure: BaseException | None = None
-            try:
-                value = work()
-            except BaseException as error:
-                failure = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(_settle, answer, value, failure)
+    def leave_to_itself(self, job: Job[Any]) -> bool:
+        """It will take long, or for ever: another thread takes the place of its own. False when there are too many."""
+        with self._changed:
+            if job.slow or not job.started or self._busy + self._slow >= self._most:
+                return False
+            job.slow = 1
+            self._slow += 1
+            self._wake()
+            return True
 
-        self._start_one()
-        self._work.put(task)
-        return await answer
-
-    def slow(self) -> None:
-        """One of them will be busy for long: another one takes its place."""
-        self._slow += 1
-        self._start_one()
-
-    def fast(self) -> None:
-        """It has ended after all."""
-        self._slow -= 1
-
-    def _start_one(self) -> None:
-        if self._idle.acquire(blocking=False):
-            self._idle.release()
-            return
-        if self._started < min(self._usual + self._slow, _MOST):
-            self._started += 1
-            threading.Thread(target=self._serve, name=f"{self._name}-{self._started}", daemon=True).start()
+    def _wake(self) -> None:
+        if self._idle:
+            self._changed.notify()
+        if len(self._jobs) > self._idle and self._threads < self._busy + self._slow:
+            self._threads += 1
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
 
     def _serve(self) -> None:
-        while True:
-            self._idle.release()
-            work = self._work.get()
-            self._idle.acquire()
-            work()
+        while (job := self._next()) is not None:
+            job.carry_out()
+            with self._changed:
+                job.started = 0
+                self._slow -= job.slow
+                job.slow = 0
+            del job  # its result belongs to others now
+
+    def _next(self) -> Job[Any] | None:
+        """None when this thread is one too many."""
+        with self._changed:
+            while self._threads <= self._busy + self._slow:
+                if self._jobs:
+                    job = self._jobs.popleft()
+                    job.started = 1
+                    return job
+                self._idle += 1
+                woken = self._changed.wait(_IDLE_S)
+                self._idle -= 1
+                if not woken and not self._jobs:
+                    break
+            self._threads -= 1
+            return None
 
 
-def _settle(answer: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
-    if answer.cancelled():
+def settle(end: asyncio.Future[Any], value: Any, failure: BaseException | None) -> None:
+    """In the loop."""
+    if end.done():
         return
     if failure is not None:
-        answer.set_exception(failure)
+        end.set_exception(failure)
     else:
-        answer.set_result(value)
+        end.set_result(value)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from device.functions.contract import FunctionError
+from device.functions.records import keep
 from device.functions.store import Reading, RecordedCall, Store, Writing
 
 
@@ -67,14 +68,9 @@ class Unit:
         with self._open:
             if self._broken:
                 raise FunctionError("went on although its transaction had failed")
-            store = self._begin()
-            known = store.function_call(record.id)
-            if known is not None and known.state != "running":
+            if not keep(record, spoken_later=spoken_later)(self._begin()):
                 raise RecordedElsewhere
-            store.record_function_call(record)
-            if spoken_later and record.sentence:
-                store.add_unheard(record.id, record.sentence, record.created)
-            if not self._decide(Fate.FINISHED):
+            if not self.finish():
                 raise Abandoned
 
     def undo(self) -> None:
@@ -82,6 +78,10 @@ class Unit:
         with contextlib.suppress(Abandoned), self._open:
             self._writing = None
             raise Abandoned  # so that the transaction is not committed
+
+    def finish(self) -> bool:
+        """The function has ended in time; False when it was given up before."""
+        return self._decide(Fate.FINISHED)
 
     def abandon(self) -> bool:
         """From another thread, when the time is over; False when the end came first and is being committed."""
