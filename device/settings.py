@@ -196,22 +196,22 @@ class BackendSection(Section):
     """Said aloud, with {names} of the result; unset: what the answer says under "sentence"."""
     alias: tuple[str, ...] = ()
     """Other names of the function."""
-    effect: bool = True
-    """It changes something. A read (false) may be asked again after a failure."""
+    effect: bool | None = None
+    """It changes something; a read (false) may be asked again. Unset: as the Python function, or true."""
     confirm: str = ""
-    """Asked before it runs, with {argument} in it."""
-    origins: tuple[Literal["voice", "text", "call", "web", "staff"], ...] = ("voice", "text", "call", "web", "staff")
-    """Where it may be called from."""
-    budget_s: Annotated[float, Field(gt=0)] = 4.0
-    """Longer: "still working", and the result later."""
+    """Asked before it runs, with {argument} in it; unset: as the Python function."""
+    origins: tuple[Literal["voice", "text", "call", "web", "staff"], ...] | None = None
+    """Where it may be called from; unset: as the Python function, or everywhere."""
+    budget_s: Annotated[float, Field(gt=0)] | None = None
+    """Longer: "still working", and the result later. Unset: as the Python function, or 4."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """Of one attempt at the backend."""
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     """Further attempts, with growing pauses, where asking again is harmless."""
     idempotent: bool = False
     """The backend knows an Idempotency-Key: an effect may be asked again too."""
-    at_once: Annotated[int, Field(ge=0)] = 0
-    """So many of it run side by side; 0 is no limit."""
+    at_once: Annotated[int, Field(ge=0)] | None = None
+    """So many of it run side by side; 0 is no limit. Unset: as the Python function, or 0."""
 
 
 class AssistantSection(Section):

@@ -213,3 +213,16 @@ def test_help_teaches(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["functions", "--help"])
     assert "wakeline functions call checkAvailability date=2026-12-04 time=19:00" in capsys.readouterr().out
+
+
+def test_a_printed_configuration_means_the_same(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKEND_URL", "http://127.0.0.1:9")
+    desk.configure('[functions.checkAvailability]\npath = "/x"\n[functions.bookAppointment]\norigins = ["call"]\n')
+    before = desk.json("list", "--json")
+    assert main(["--config", str(desk.folder / "wakeline.toml"), "config"]) == 0
+    (desk.folder / "wakeline.toml").write_text(desk.capsys.readouterr().out)
+    assert desk.json("list", "--json") == before
+    assert [each["effect"] for each in before if each["name"] in ("checkAvailability", "bookAppointment")] == [
+        False,
+        True,
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from device.config import ConfigError
@@ -25,12 +25,15 @@ from device.functions.template import filled, names_in, one_line, plain_sentence
 from device.secrets import Secrets
 from device.settings import BackendSection
 
+T = TypeVar("T")
+
 BACKEND_URL: Final = "BACKEND_URL"
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "host", "idempotency-key", "accept-encoding"})
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+_BUDGET_S: Final = 4.0
 _AT_HOME = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 _PLAIN_KEY = "!#$&'()*+,/:;=?@[]"
 """Beside letters and digits, what stays as it is in an Idempotency-Key."""
@@ -72,8 +75,7 @@ class Backends:
         schema = _schema(name, section, python)
         base = self._base(name, section)
         _check(name, section, schema)
-        own = {key: getattr(section, key) for key in section.model_fields_set}
-        effect: bool = own.get("effect", python.effect if python else section.effect)
+        effect = _first(section.effect, None if python is None else python.effect, True)
         description = one_line(section.description) or (python.description if python else "")
         if not description:
             raise _fault(name, "needs a description: it is how callers choose")
@@ -86,10 +88,10 @@ class Backends:
             handler=self._handler(called, section, schema, base, self._headers(name, section), effect=effect),
             alias=tuple(dict.fromkeys(other for other in names if other != called)),
             effect=effect,
-            confirm=own.get("confirm", python.confirm if python else ""),
-            origins=own.get("origins", python.origins if python else EVERYWHERE),
-            budget_s=own.get("budget_s", python.budget_s if python else section.budget_s),
-            at_once=own.get("at_once", python.at_once if python else 0),
+            confirm=section.confirm or (python.confirm if python else ""),
+            origins=_first(section.origins, None if python is None else python.origins, EVERYWHERE),
+            budget_s=_first(section.budget_s, None if python is None else python.budget_s, _BUDGET_S),
+            at_once=_first(section.at_once, None if python is None else python.at_once, 0),
             is_async=True,
             source=f"{section.method} {_shown(base)}{section.path}",
         )
@@ -170,6 +172,13 @@ class Backends:
             return value
 
         return _SECRET.sub(secret, written)
+
+
+def _first(own: T | None, python: T | None, usual: T) -> T:
+    """What the entry says, else what the Python function of its name says."""
+    if own is not None:
+        return own
+    return usual if python is None else python
 
 
 def _outcome(name: str, section: BackendSection, answer: Any, given: Mapping[str, Any]) -> Outcome:
