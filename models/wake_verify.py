@@ -20,6 +20,9 @@ _JUDGED = RATE * 7 // 10
 """Scores of so much at the end count: the word ended there, and a score sees 2.1 s, all of it audio that was given."""
 
 
+_SEEN = RATE * 28 // 10
+
+
 class OpenWakeVerifier:
     """Implements `WakeVerifier`. The features' state is never reset (that recomputes eight seconds): what is left in it
     of the last check has been pushed out by the time the scores count."""
@@ -45,8 +48,9 @@ class OpenWakeVerifier:
         if self._features is None or word not in self._models:
             raise EngineError(f"no second detector is loaded for {word!r}")
         model = self._models[word]
-        rest = np.zeros(-len(pcm) % CHUNK, np.int16)
-        audio = np.concatenate([rest, pcm])
+        # Right after the start there is less audio than a score sees: silence, not what was judged before, fills it up.
+        size = max(len(pcm), _SEEN)
+        audio = np.concatenate([np.zeros(size + -size % CHUNK - len(pcm), np.int16), pcm])
         best = 0.0
         for start in range(0, len(audio), CHUNK):
             for features in self._features.process_streaming(audio[start : start + CHUNK].tobytes()):
