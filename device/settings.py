@@ -26,6 +26,10 @@ class AudioSection(Section):
     """Microphone: part of its name, its index, or "" for the system's default; `wakeline devices` lists them."""
     output: str | int = ""
     """Loudspeaker, likewise."""
+    channel: Annotated[int, Field(ge=-1)] = 0
+    """Which channel of the microphone is heard, from 0; -1 is the mean of all."""
+    channels: Annotated[int, Field(ge=0, le=64)] = 0
+    """So many it has; 0: as the card says. A sound server does not say it."""
 
 
 class WakeWordSection(Section):
