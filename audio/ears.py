@@ -17,9 +17,10 @@ from collections.abc import Iterator
 
 from audio.assembly import build_conversation, build_jobs
 from audio.commands import Abandon, Answer
+from audio.devices import SoundCardError
 from audio.events import EarsStarted, EngineFailed, Event, MuteRequested
-from audio.portaudio import SoundCard, SoundCardError, rescan
-from audio.pump import Pump
+from audio.portaudio import SoundCard, rescan
+from audio.pump import CardStuck, Pump
 from audio.wire import VERSION, EarsConfig, Heartbeat, Message, Outbox, StopEars, WireError, receive_all, send_all
 from audio.workers import WorkerThread
 from models.engines import EngineError
@@ -30,6 +31,7 @@ log = logging.getLogger("wakeline.audio.ears")
 EXIT_WIRE = 3
 EXIT_ENGINE = 4
 EXIT_FAULT = 5
+EXIT_CARD = 6
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,7 +89,11 @@ def _serve(sock: socket.socket) -> int:
         worker.start()
     pump = Pump(conversation, lambda: _open_card(config), workers, posted, outbox)
     threading.Thread(target=_read, args=(messages, posted, pump), name="wakeline-wire-in", daemon=True).start()
-    pump.run()
+    try:
+        pump.run()
+    except CardStuck as error:
+        log.error("sound card: %s", error)
+        return EXIT_CARD
     for worker in workers.values():
         worker.stop()
     outbox.close()
@@ -98,7 +104,7 @@ def _serve(sock: socket.socket) -> int:
 def _open_card(config: EarsConfig) -> SoundCard:
     """The loudspeaker as configured (the pump opens the microphone); devices that have come or gone since are seen."""
     rescan()
-    card = SoundCard(config.input, config.output)
+    card = SoundCard(config.input, config.output, channel=config.channel, channels=config.channels)
     try:
         card.open_output()
     except SoundCardError:

@@ -16,6 +16,8 @@ from audio.frames import FRAME, RATE, Pcm
 from audio.resample import Resampler
 
 RING_S = 1.0
+MEAN = -1
+"""In the place of a channel: all of them together."""
 TARGET_S = 0.025
 """Far audio kept waiting for the card: two blocks and a half."""
 STEER_PER_S = 0.1
@@ -106,15 +108,21 @@ class GapMeter:
 
 
 class CaptureLine:
-    """Microphone blocks at the card's rate in (callback thread), frames at 16 kHz out (pump)."""
+    """Microphone blocks at the card's rate in (callback thread), frames at 16 kHz out (pump).
 
-    def __init__(self, rate: int, bell: Bell) -> None:
+    Of several channels one is heard, or their mean. They are kept interleaved until the pump reads: a callback only
+    copies.
+    """
+
+    def __init__(self, rate: int, bell: Bell, channels: int = 1, channel: int = 0) -> None:
         self.rate = rate
         self.last_call = time.monotonic()
         self.calls = 0
         self.overflows = 0
         self._bell = bell
-        self._ring = SampleRing(round(rate * RING_S))
+        self._channels = channels
+        self._channel = channel
+        self._ring = SampleRing(round(rate * RING_S) * channels)
         self._gaps = GapMeter(rate)
         self._lost = 0
         self._told = 0
@@ -123,7 +131,7 @@ class CaptureLine:
         self._frames: deque[Pcm] = deque()
 
     def callback(self, data: Any, frames: int, when: BlockTime, status: BlockStatus) -> None:
-        self._lost += self._ring.write(np.frombuffer(data, np.int16))
+        self._lost += self._ring.write(np.frombuffer(data, np.int16)) // self._channels
         self._lost += self._gaps.block(when.inputBufferAdcTime, frames)
         if status.input_overflow:
             self.overflows += 1
@@ -134,8 +142,19 @@ class CaptureLine:
     def take(self) -> Pcm | None:
         """The next whole frame, if there is one."""
         if not self._frames and self._ring.level:
-            self._frames.extend(self._reblock.push(self._resampler.push(self._ring.read())))
+            self._frames.extend(self._reblock.push(self._resampler.push(self._heard())))
         return self._frames.popleft() if self._frames else None
+
+    def _heard(self) -> Pcm:
+        """All that waits, of the channel that is listened to."""
+        waiting = self._ring.read()
+        if self._channels == 1:
+            return waiting
+        channels = waiting.reshape(-1, self._channels)
+        if self._channel != MEAN:
+            return channels[:, self._channel]
+        mean: Pcm = np.rint(channels.mean(axis=1, dtype=np.float32)).astype(np.int16)
+        return mean
 
     def lost(self) -> int:
         """Samples at 16 kHz lost since last asked."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from audio.devices import CardCode, Device, Direction, SoundCardError, SoundCardLost, capture_channels, find_device
 from audio.frames import RATE, Pcm, Samples
 from audio.lines import Bell, CaptureLine, PlayoutLine
 
-CardCode = Literal["device-missing", "device-failed", "no-input"]
-Direction = Literal["input", "output"]
+__all__ = ["Device", "SoundCard", "SoundCardError", "SoundCardLost", "find_device", "list_devices", "rescan"]
 
 LATENCY_S = 0.04
 """Asked of the card: four blocks, enough for a pump that is late now and then."""
@@ -25,30 +25,6 @@ STALL_S = 1.0
 START_S = 3.0
 """... but one that has just been opened may take its time: an idle sound server sleeps up to 2 s."""
 BLOCKS_PER_S = 100
-
-
-class SoundCardError(Exception):
-    """The card cannot be used; `code` is stable, the text says what there is instead."""
-
-    def __init__(self, code: CardCode, message: str) -> None:
-        super().__init__(message)
-        self.code: CardCode = code
-
-
-class SoundCardLost(SoundCardError):
-    """The card worked and does no more: unplugged, or its server ended. Close, `rescan`, open again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    index: int
-    name: str
-    inputs: int
-    outputs: int
-    rate: int
-    """What the hardware runs at; everything else is converted here."""
-    default_input: bool
-    default_output: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +89,25 @@ def rescan() -> None:
         raise SoundCardError("device-failed", f"the sound system does not start: {_one_line(error)}") from None
 
 
-def find_device(devices: list[Device], wanted: str | int, direction: Direction) -> Device:
-    """By index, by a part of the name, or the default for ""; the exact name wins over a part."""
-    usable = [device for device in devices if (device.inputs if direction == "input" else device.outputs)]
-    if not usable:
-        code: CardCode = "no-input" if direction == "input" else "device-missing"
-        raise SoundCardError(code, f"no sound {direction} was found{_inventory(devices)}")
-    text = str(wanted).strip().lower()
-    if not text:
-        return next((d for d in usable if (d.default_input if direction == "input" else d.default_output)), usable[0])
-    if text.isdigit():
-        found = [device for device in usable if device.index == int(text)]
-    else:
-        found = [device for device in usable if device.name.lower() == text]
-        found = found or [device for device in usable if text in device.name.lower()]
-    if not found:
-        raise SoundCardError("device-missing", f"no sound {direction} matches {wanted!r}{_inventory(usable)}")
-    return found[0]
-
-
-def _inventory(devices: list[Device]) -> str:
-    return "; there is " + ", ".join(f"{d.index} {d.name!r}" for d in devices) if devices else ""
-
-
 class SoundCard:
     """Microphone and loudspeaker as 16 kHz frames, for one pump thread.
 
-    `input` and `output` name a device (part of the name, or index); "" is the system's default.
+    `input` and `output` name a device (part of the name, or index); "" is the system's default. Of a microphone with
+    several channels `channel` is heard (-1: their mean); `channels` is how many it has, 0: as the card says.
     """
 
-    def __init__(self, input: str | int = "", output: str | int = "", *, latency: float = LATENCY_S) -> None:
+    def __init__(
+        self,
+        input: str | int = "",
+        output: str | int = "",
+        *,
+        channel: int = 0,
+        channels: int = 0,
+        latency: float = LATENCY_S,
+    ) -> None:
         self._wanted: dict[Direction, str | int] = {"input": input, "output": output}
+        self._channel = channel
+        self._channels = channels
         self._latency = latency
         self._bell = Bell()
         self._capture: _Capture | None = None
@@ -164,10 +128,11 @@ class SoundCard:
         """Open the microphone; what was heard before is forgotten."""
         self.close_input()
         device = find_device(list_devices(), self._wanted["input"], "input")
+        channels = capture_channels(device, self._channel, self._channels)
         errors: list[str] = []
         for rate, block in _attempts(device.rate):
-            line = CaptureLine(rate, self._bell)
-            stream = self._start("RawInputStream", device, rate, block, 1, line, errors)
+            line = CaptureLine(rate, self._bell, channels, self._channel)
+            stream = self._start("RawInputStream", device, rate, block, channels, line, errors)
             if stream is not None:
                 self._capture = _Capture(stream, line, device, time.monotonic())
                 return

@@ -39,6 +39,8 @@ class EarsConfig(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     loop: LoopSettings = LoopSettings()
     input: str | int = ""
     output: str | int = ""
+    channel: int = 0
+    channels: int = 0
     muted: bool = False
     """Begin with a closed microphone."""
     wake_engine: str = "micro"

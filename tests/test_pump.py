@@ -10,9 +10,9 @@ import pytest
 
 from audio import events as fact
 from audio import pump as pump_module
+from audio.devices import SoundCardError, SoundCardLost
 from audio.events import Event
 from audio.frames import FRAME, Pcm, silence
-from audio.portaudio import SoundCardError, SoundCardLost
 from audio.pump import Pump
 from audio.wire import Heartbeat, Outbox
 from audio.workers import RecognitionJob, SynthesisJob, WorkerThread
@@ -206,3 +206,46 @@ def test_what_is_to_be_said_waits_for_a_loudspeaker(rig: Rig) -> None:
     assert isinstance(finished, fact.ReplyFinished), "a loss is told once, not at every attempt"
     assert finished.heard == "You are booked."
     assert rig.card.written > 0
+
+
+def test_a_card_that_opens_slowly_holds_up_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(pump_module, "_SLOW_S", 0.05)
+    served = threading.Event()
+    opening = rig.card.open_input
+
+    def slowly() -> None:
+        assert served.wait(10)
+        opening()
+
+    monkeypatch.setattr(rig.card, "open_input", slowly)
+    rig.start()
+    ready = rig.wait(fact.EarsReady)
+    assert isinstance(ready, fact.EarsReady)
+    assert not ready.hearing
+    rig.posted.put(fact.NoticeDecided(reply="n", text="Your timer is done."))
+    finished = rig.wait(fact.ReplyFinished, fact.MicrophoneOpened)
+    assert isinstance(finished, fact.ReplyFinished), "the loudspeaker goes on"
+    for _ in range(5):
+        rig.wait(Heartbeat)
+    served.set()
+    rig.wait(fact.MicrophoneOpened)
+
+
+def test_a_card_that_never_answers_ends_the_pump(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "_STUCK_S", 0.1)
+    hangs = threading.Event()
+    monkeypatch.setattr(rig.card, "open_input", hangs.wait)
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            rig.pump.run()
+        except pump_module.CardStuck as stuck:
+            ended.append(stuck)
+
+    rig.thread = threading.Thread(target=run)
+    rig.start()
+    rig.thread.join(10)
+    assert [str(error) for error in ended] == ["the sound system has not answered for 0 s"]
+    hangs.set()
