@@ -31,7 +31,7 @@ class MicrophoneOpened(Fact, frozen=True, tag=True):
 
 class MicrophoneLost(Fact, frozen=True, tag=True):
     code: str
-    """Stable: "device-missing", "device-failed", "no-input"."""
+    """Stable: "device-missing", "device-failed", "no-input", "no-channel"."""
 
 
 class MuteRequested(Fact, frozen=True, tag=True):
@@ -170,6 +170,8 @@ class ClauseSynthesized(Fact, frozen=True, tag=True):
     text: str
     pcm: bytes
     """int16 at 16 kHz."""
+    ends: tuple[int, ...] = ()
+    """Where each word of the text ends, in samples of `pcm`; empty when the voice does not know."""
 
 
 class SynthesisFinished(Fact, frozen=True, tag=True):

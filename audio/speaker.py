@@ -62,7 +62,7 @@ class Speaker:
             return True
         if isinstance(event, ClauseSynthesized):
             pcm = np.frombuffer(event.pcm, np.int16)
-            reply.add(event.text, len(pcm))
+            reply.add(event.text, len(pcm), event.ends)
             self.mixer.add_speech(pcm)
             return True
         # What was synthesized before a failure is still worth hearing.

@@ -19,12 +19,12 @@ class SpokenReply:
     """Where its first sample was played."""
     total: int | None = None
     """Samples of the whole reply, known once synthesis has finished."""
-    _clauses: list[tuple[str, int]] = field(default_factory=list)
-    """Text and length of each clause."""
+    _clauses: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
+    """Text and length of each clause, and where its words end."""
     _length: int = 0
 
-    def add(self, text: str, length: int) -> None:
-        self._clauses.append((text, length))
+    def add(self, text: str, length: int, ends: tuple[int, ...] = ()) -> None:
+        self._clauses.append((text, length, ends))
         self._length += length
 
     def close(self) -> None:
@@ -36,14 +36,16 @@ class SpokenReply:
         return self.total is not None and spoken >= self.total
 
     def heard(self, spoken: int) -> str:
-        """The words of the first `spoken` samples; a clause cut in the middle counts by its share of words."""
+        """The words that end within the first `spoken` samples; without word times a clause counts by its share."""
         words: list[str] = []
-        for text, length in self._clauses:
+        for text, length, ends in self._clauses:
             if spoken >= length:
                 words.append(text)
                 spoken -= length
                 continue
             clause = text.split()
-            words.extend(clause[: len(clause) * spoken // length])
+            timed = len(ends) == len(clause)
+            count = sum(end <= spoken for end in ends) if timed else len(clause) * spoken // length
+            words.extend(clause[:count])
             break
         return " ".join(words)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from audio.canned import Canned, Said
 from audio.commands import (
     AbortRecognition,
     CancelSynthesis,
@@ -45,6 +46,10 @@ class Job(Protocol):
 
     name: str
 
+    def prepare(self) -> Iterator[None]:
+        """Work that may be done before the first command, in short steps; dropped when a command comes."""
+        ...
+
     def run(self, command: Command) -> Iterator[Event]:
         """Carry out a command; yields each event as soon as it is known. Never raises an `EngineError`."""
         ...
@@ -61,6 +66,9 @@ class RecognitionJob:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
+
+    def prepare(self) -> Iterator[None]:
+        yield from ()
 
     def run(self, command: Command) -> Iterator[Event]:
         try:
@@ -90,35 +98,68 @@ class RecognitionJob:
 
 
 class SynthesisJob:
-    """Owner of the synthesizer; its clauses leave at the loop's rate."""
+    """Owner of the synthesizer; its clauses leave at the loop's rate. What was said lately is not synthesized again."""
 
     name = "tts"
 
-    def __init__(self, synthesizer: Synthesizer) -> None:
+    def __init__(self, synthesizer: Synthesizer, usual: Sequence[str] = ()) -> None:
+        """`usual` are replies that are worth having before they are asked for."""
         self._synthesizer = synthesizer
+        self._usual = usual
+        self._canned = Canned()
         self._interrupted: TurnId | None = None
         """A turn interrupted before its synthesis began: `cancel` alone would not have met it."""
+        self._interruptions = 0
+        """A cancelled synthesis ends early and quietly: what it gave is not the reply, and not kept."""
+
+    def prepare(self) -> Iterator[None]:
+        """Synthesize the usual replies, one a step: for the time in which nobody has asked for anything yet."""
+        for text in self._usual:
+            if text not in self._canned:
+                before = self._interruptions
+                try:
+                    said = tuple(self._clauses(text))
+                except EngineError as error:
+                    # The first reply that is asked for will say so to those who can do something about it.
+                    log.warning("synthesizer: %s: %s", error.code, type(error).__name__)
+                    return
+                if before == self._interruptions:
+                    self._canned.keep(text, said)
+            yield
 
     def run(self, command: Command) -> Iterator[Event]:
         if not isinstance(command, Synthesize):
             return
-        count = 0
+        known = self._canned.get(command.text)
+        before = self._interruptions
+        said: list[Said] = []
         try:
-            for clause in self._synthesizer.synthesize(command.text):
+            for clause in self._clauses(command.text) if known is None else known:
                 if self._interrupted == command.turn:
                     return
-                pcm = resample(clause.pcm, self._synthesizer.rate, RATE)
-                yield ClauseSynthesized(turn=command.turn, index=count, text=clause.text, pcm=pcm.tobytes())
-                count += 1
+                yield ClauseSynthesized(
+                    turn=command.turn, index=len(said), text=clause.text, pcm=clause.pcm, ends=clause.ends
+                )
+                said.append(clause)
         except EngineError as error:
             log.warning("synthesizer: %s: %s", error.code, type(error).__name__)
             yield EngineFailed(engine="tts", code=error.code, turn=command.turn)
-        else:
-            yield SynthesisFinished(turn=command.turn, clauses=count)
+            return
+        if known is None and before == self._interruptions:
+            self._canned.keep(command.text, tuple(said))
+        yield SynthesisFinished(turn=command.turn, clauses=len(said))
 
     def interrupt(self, turn: TurnId) -> None:
         self._interrupted = turn
+        self._interruptions += 1
         self._synthesizer.cancel()
+
+    def _clauses(self, text: str) -> Iterator[Said]:
+        for clause in self._synthesizer.synthesize(text):
+            rate = self._synthesizer.rate
+            pcm = resample(clause.pcm, rate, RATE)
+            ends = tuple(min(word.end * RATE // rate, len(pcm)) for word in clause.words)
+            yield Said(clause.text, pcm.tobytes(), ends)
 
 
 class VerificationJob:
@@ -128,6 +169,9 @@ class VerificationJob:
 
     def __init__(self, verifier: WakeVerifier) -> None:
         self._verifier = verifier
+
+    def prepare(self) -> Iterator[None]:
+        yield from ()
 
     def run(self, command: Command) -> Iterator[Event]:
         if not isinstance(command, ConfirmWake):
@@ -206,6 +250,9 @@ class WorkerThread:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        for _ in self._job.prepare():
+            if self._stop.is_set() or len(self._inbox):
+                break
         while not self._stop.is_set():
             with self._wake:
                 self._wake.wait_for(lambda: len(self._inbox) > 0 or self._stop.is_set())

@@ -76,6 +76,15 @@ class WakeVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that a recognizer heard."""
+
+    text: str
+    confidence: float
+    """0..1"""
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What a recognizer believes was said."""
 
@@ -85,6 +94,18 @@ class Hypothesis:
     """The leading words of `text` that successive partials agree on; equal to `text` in a final one."""
     confidence: float | None = None
     """0..1; None when the engine has none."""
+    words: tuple[Word, ...] = ()
+    """The words of a final one, from engines that are more certain of one than of another; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """When a word of a reply sounds, in samples from its clause's beginning."""
+
+    text: str
+    """As it stood in the reply."""
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,8 @@ class Clause:
     """The words of the reply that this audio says, as they stood in the reply."""
     pcm: Pcm
     """At the synthesizer's `rate`, leading and trailing silence trimmed to a natural pause."""
+    words: tuple[WordTime, ...] = ()
+    """One for each word of `text`, at the synthesizer's `rate`; empty when the voice does not know."""
 
 
 class VoiceDetector(Protocol):

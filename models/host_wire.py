@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.engines import Clause, EngineError, Hypothesis, Pcm
+from models.engines import Clause, EngineError, Hypothesis, Pcm, WordTime
 
 _LENGTH = struct.Struct("<I")
 _LARGEST = 64 * 1024 * 1024
@@ -103,7 +103,8 @@ def to_pcm(data: bytes) -> Pcm:
 
 def to_clause(value: Any) -> Clause:
     """A clause out of an item."""
-    return Clause(value["text"], to_pcm(value["pcm"]))
+    words = msgspec.convert(value.get("words", ()), tuple[WordTime, ...])
+    return Clause(value["text"], to_pcm(value["pcm"]), words)
 
 
 def to_hypothesis(value: Any) -> Hypothesis:

@@ -18,15 +18,22 @@ _TRAIL_SECONDS = 0.12
 
 def finished(audio: Floats, rate: int, gain: float) -> Pcm:
     """The voice's raw audio as it is played; empty when nothing in it is audible."""
-    return _limited(_trimmed(audio * np.float32(gain), rate))
+    return placed(audio, rate, gain)[1]
 
 
-def _trimmed(audio: Floats, rate: int) -> Floats:
+def placed(audio: Floats, rate: int, gain: float) -> tuple[int, Pcm]:
+    """The same, and how many samples of the raw audio's beginning were cut off."""
+    loud = audio * np.float32(gain)
+    kept = _kept(loud, rate)
+    return kept.start, _limited(loud[kept])
+
+
+def _kept(audio: Floats, rate: int) -> slice:
     audible = np.flatnonzero(np.abs(audio) > _AUDIBLE)
     if audible.size == 0:
-        return audio[:0]
+        return slice(0, 0)
     start = max(0, int(audible[0]) - int(_LEAD_SECONDS * rate))
-    return audio[start : int(audible[-1]) + 1 + int(_TRAIL_SECONDS * rate)]
+    return slice(start, int(audible[-1]) + 1 + int(_TRAIL_SECONDS * rate))
 
 
 def _limited(audio: Floats) -> Pcm:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from models.catalog import resolve
-from models.engines import Clause, EngineError, EngineUnavailable, ModelUnavailable, Pcm
-from models.loudness import finished
+from models.engines import Clause, EngineError, EngineUnavailable, ModelUnavailable
+from models.loudness import placed
 from models.ort import StoppableSession, open_session
 from models.voicing import voiced_clauses
+from models.word_times import Timeline, Voiced
 
 _GAIN = 2.0
 """The voice speaks at -26 dBFS; fixed, because Piper's own normalisation makes short sentences the loudest."""
+_LENGTHS = "/Ceil_output_0"
+"""The tensor with each phoneme's length: as the graph's second output the package makes alignments of it."""
 
 
 class PiperSynthesizer:
@@ -40,7 +43,7 @@ class PiperSynthesizer:
         except (ValueError, KeyError) as error:
             raise ModelUnavailable(f"{config} does not describe a Piper voice") from error
         # One thread: a reply is short, and the other cores belong to listening.
-        self._session = StoppableSession(open_session(model, threads=1))
+        self._session = StoppableSession(open_session(model, threads=1, also=_LENGTHS))
         self._voice = PiperVoice(session=self._session, config=settings)
         self._rate = settings.sample_rate
         self._settings = SynthesisConfig(
@@ -67,8 +70,15 @@ class PiperSynthesizer:
         if self._session is not None:
             self._session.stop()
 
-    def _voiced(self, text: str) -> Pcm:
-        chunks = [chunk.audio_float_array for chunk in self._voice.synthesize(text, self._settings)]
-        if not chunks:
-            return np.zeros(0, np.int16)
-        return finished(np.concatenate(chunks), self._rate, _GAIN)
+    def _voiced(self, text: str) -> Voiced:
+        line, audio, length = Timeline(), [], 0
+        for chunk in self._voice.synthesize(text, self._settings, include_alignments=True):
+            for phoneme in chunk.phoneme_alignments or ():
+                line.add(phoneme.phoneme, int(phoneme.num_samples))
+            audio.append(chunk.audio_float_array)
+            length += len(chunk.audio_float_array)
+            line.close(length)
+        if not audio:
+            return Voiced(np.zeros(0, np.int16))
+        lead, pcm = placed(np.concatenate(audio), self._rate, _GAIN)
+        return Voiced(pcm, line.trimmed(lead, len(pcm)))

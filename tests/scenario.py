@@ -101,7 +101,7 @@ def lines(events: Sequence[Event], *, levels: bool = False) -> list[str]:
     for event in events:
         if isinstance(event, LevelMeasured) and not levels:
             continue
-        fields = {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("at", "pcm")}
+        fields = {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("at", "pcm", "ends")}
         shown.append(
             f"{seconds(event.at):7.3f} {type(event).__name__} " + " ".join(f"{k}={v}" for k, v in fields.items())
         )
