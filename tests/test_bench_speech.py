@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import wave
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from audio.frames import RATE, ms, silence
-from tools import recordings
-from tools.recordings import assemble, one_breath, request_set, save, speak, visit, with_pause
+from device.bench import speech
+from device.bench.speech import assemble, edges, one_breath, request_set, speak, spread, trimmed, with_pause
+from device.demo import script
 
 
 def test_the_visit_has_the_steps_of_the_demo() -> None:
-    lines = visit()
+    lines = script("visit")
     assert [line.when for line in lines] == ["idle", "idle", "asked", "idle", "ringing"]
     assert {line.voice for line in lines} == {"joe", "hibari"}
     for line in lines:
@@ -46,16 +44,28 @@ def test_the_requests_cover_the_functions_in_two_voices() -> None:
     }
 
 
-def test_a_recording_has_lead_pauses_tail_and_a_quiet_room(tmp_path: Path) -> None:
+def test_a_part_of_the_requests_has_all_kinds_in_both_voices() -> None:
+    few = spread(request_set(), 10)
+    assert len({request.id for request in few}) == 10
+    assert {request.voice for request in few} == {"joe", "hibari"}
+    assert len({request.expected for request in few}) >= 6
+    assert spread(few, 99) == few
+
+
+def test_a_recording_has_lead_pauses_tail_and_a_quiet_room() -> None:
     speech = np.full(1600, 8000, np.int16)
     pcm = assemble([speech, 700, speech], tail_ms=1000, lead_ms=500)
     assert len(pcm) == ms(500) + 1600 + ms(700) + 1600 + ms(1000)
     floor_db = 20 * np.log10(np.std(pcm[: ms(400)].astype(float)) / 32768)
     assert floor_db == pytest.approx(-65, abs=0.5)
     assert np.array_equal(pcm, assemble([speech, 700, speech], tail_ms=1000)), "the same every time"
-    save(tmp_path / "a.wav", pcm)
-    with wave.open(str(tmp_path / "a.wav")) as saved:
-        assert (saved.getframerate(), saved.getnchannels(), saved.getnframes()) == (RATE, 1, len(pcm))
+
+
+def test_the_edges_of_a_sound() -> None:
+    pcm = np.concatenate([silence(1600), np.full(3200, 8000, np.int16), silence(800)])
+    assert edges(pcm) == (1600, 4800)
+    assert len(trimmed(pcm)) == 3200
+    assert edges(silence(1600)) == (0, 1600), "nothing is to be cut off where nothing is"
 
 
 def test_loud_speech_is_not_wrapped_round() -> None:
@@ -64,7 +74,7 @@ def test_loud_speech_is_not_wrapped_round() -> None:
 
 @pytest.mark.models
 @pytest.mark.parametrize("voice", ["joe", "hibari"])
-def test_the_voices_speak(voice: recordings.Voice) -> None:
+def test_the_voices_speak(voice: speech.Voice) -> None:
     alone = speak(voice, "What time is it?")
     assert alone.dtype == np.int16
     assert 0.5 < len(alone) / RATE < 2.5

@@ -18,8 +18,8 @@ import pytest
 
 from audio.frames import RATE, ms
 from audio.wav import read_wav, write_wav
+from device.bench.speech import assemble, one_breath, speak
 from tests.offline_commands import Home
-from tools.recordings import assemble, one_breath, speak
 
 pytestmark = pytest.mark.service
 

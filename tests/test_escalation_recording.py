@@ -16,6 +16,7 @@ import pytest
 from audio.events import CallDialling, CallEnded, CallLive, NoticeDecided, ReplyFinished
 from audio.frames import Pcm
 from audio.replay import Trace
+from device.bench.speech import assemble, joined
 from device.calls.link import Link
 from device.calls.links import TwilioAccount, VapiAccount, make_links
 from device.calls.outcome import UNCERTAIN
@@ -27,7 +28,6 @@ from tests.doubles import vapi as fake_vapi
 from tests.doubles.loopback import Scenario
 from tests.offline_house import ZONE, answers, of, session, spoken, transcribed
 from tests.wer import wer
-from tools.recordings import assemble, joined
 
 pytestmark = [pytest.mark.calls, pytest.mark.models]
 

@@ -1,42 +1,56 @@
-"""Owns the two figures of a single request: the response gap, and whether it is understood in one breath.
+"""Owns a request through the whole appliance offline: what is played, what came of it, whether it was right, how long
+it took.
 
-    taskset -c 1 python -m tools.measure gap|breath [--json] [--tts piper|hibari] [--slowdown K] [--speed S] [--only N]
-
-Every request of requests.toml goes through the whole appliance offline, its costs measured on this machine (times K).
 One is right only if the action it asks for is the one that was done: the function ran once with these arguments, the
-book has that appointment, the timer is gone. `gap` says each with a pause after the wake word. `breath` says each in
-both voices, with a pause and in one breath, and counts what is left of the wake word in front of a request.
+book has that appointment, the timer is gone. The gap is counted from the last sound of the recording, which the bench
+knows because it made it, not from where the loop believes that the voice ended.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any
+
+import msgspec
 
 from audio.assembly import build_jobs
-from audio.events import ReplyDecided
+from audio.events import LevelMeasured, ReplyDecided, UtteranceEnded
+from audio.frames import RATE, Pcm, Samples, ms, seconds
+from audio.wav import write_wav
 from audio.workers import Job
 from device.app import ears_config
+from device.bench.compare import percentile
+from device.bench.speech import Request, assemble, edges, one_breath, with_pause
 from device.config import Config
 from device.functions.sqlite_store import SqliteStore
 from device.functions.store import Reading
-from device.session import Played, play, recorded
+from device.session import Played, play, pushed, recorded
 from device.timeline import turns_of
 from models.stt_moonshine import plain
-from tools.recordings import Request, Voice, assemble, one_breath, request_set, with_pause
 
 ZONE = "Europe/Vienna"
 START = datetime(2026, 3, 10, 10)
 """As requests.toml has it; local time."""
+_LEAD_MS = 500
 _MOST_CALLS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A request as a recording."""
+
+    request: Request
+    way: str
+    """How it is said, for the record."""
+    pcm: Pcm
+    end: Samples | None
+    """Where its last sound ends; None where nobody knows (a foreign recording)."""
+    pressed: bool = False
+    """The button is held: there is no wake word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +64,27 @@ class Result:
     heard: str
     said: str
     gap_ms: int | None
+    """From the recording's last sound to the reply's first sample."""
     latencies: Mapping[str, int]
+    """Where it went, as the loop saw it."""
     right: bool
     remnant: bool
     """Words of nobody's stand before the request."""
+    reason: str = ""
+    """Why the utterance ended."""
+    cut: bool = False
+    """It was taken for finished before its last sound."""
+    late_ms: int | None = None
+    """From the last sound to the end of the utterance."""
+    audio_s: float = 0.0
+    took_s: float = 0.0
+
+
+def said(request: Request, way: str = "pause", speed: float = 1.0) -> Spoken:
+    """In a quiet room: the wake word, then (`pause`) or in one `breath` with it the request."""
+    made = one_breath if way == "breath" else with_pause
+    speech = made(request.voice, request.text, speed)
+    return Spoken(request, way, assemble([speech], lead_ms=_LEAD_MS), Samples(ms(_LEAD_MS) + edges(speech)[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +96,76 @@ class Bench:
     slowdown: float = 1.0
     speed: float = 1.0
     """Of the speaker."""
+    record: Path | None = None
+    """Folder for recordings, answers and traces."""
 
-    async def measure(self, request: Request, way: str) -> Result:
-        made = one_breath if way == "breath" else with_pause
-        pcm = assemble([made(request.voice, request.text, self.speed)])
+    async def measure(self, request: Request, way: str = "pause") -> Result:
+        return await self.play(said(request, way, self.speed))
+
+    async def play(self, spoken: Spoken) -> Result:
+        request = spoken.request
         start = START.replace(tzinfo=self.config.zone)
+        source = pushed(spoken.pcm) if spoken.pressed else recorded(spoken.pcm)
         with TemporaryDirectory() as folder:
             database = Path(folder) / "bench.db"
             if request.expected == "cancelTimer":
                 _set_timer(database, start)
             played = await play(
-                self.config, recorded(pcm), database=database, start=start, jobs=self.jobs, slowdown=self.slowdown
+                self.config, source, database=database, start=start, jobs=self.jobs, slowdown=self.slowdown
             )
-            right = done(request, played, database)
-        turns = turns_of(played.trace.events)
-        turn = next((turn for turn in turns if turn.by == "wake"), None)
-        return Result(
-            id=request.id,
-            voice=request.voice,
-            way=way,
-            text=request.text,
-            heard=" | ".join(turn.heard for turn in turns if turn.heard),
-            said=" | ".join(turn.said for turn in turns if turn.said),
-            gap_ms=turn.gap_ms if turn else None,
-            latencies=turn.latencies() if turn else {},
-            right=right and turn is not None,
-            remnant=turn is not None and has_remnant(turn.heard, request.text),
-        )
+            right = bool(request.expected) and done(request, played, database)
+        result = _result(spoken, played, right)
+        if self.record is not None:
+            _leave(self.record, spoken, played, result)
+        return result
 
 
-def bench(tts: str = "piper", slowdown: float = 1.0, speed: float = 1.0) -> Bench:
+def bench(tts: str = "piper", slowdown: float = 1.0, speed: float = 1.0, record: Path | None = None) -> Bench:
     """The defaults of the appliance, whatever this machine's configuration says."""
     config = Config.model_validate({"timezone": ZONE, "tts": {"engine": tts}})
-    return Bench(config, build_jobs(ears_config(config)), slowdown, speed)
+    return Bench(config, build_jobs(ears_config(config)), slowdown, speed, record)
+
+
+def _result(spoken: Spoken, played: Played, right: bool) -> Result:
+    turns = turns_of(played.trace.events)
+    turn = next((turn for turn in turns if turn.by in ("wake", "press")), None)
+    ended = next(
+        (e for e in played.trace.events if isinstance(e, UtteranceEnded) and turn and e.turn == turn.turn), None
+    )
+    gap, late = (turn.gap_ms if turn else None), None
+    if spoken.end is not None and ended is not None:
+        late = round((ended.at - spoken.end) * 1000 / RATE)
+        gap = round((turn.reply_start - spoken.end) * 1000 / RATE) if turn and turn.reply_start is not None else None
+    request = spoken.request
+    return Result(
+        id=request.id,
+        voice=request.voice,
+        way=spoken.way,
+        text=request.text,
+        heard=" | ".join(turn.heard for turn in turns if turn.heard),
+        said=" | ".join(turn.said for turn in turns if turn.said),
+        gap_ms=gap,
+        latencies=turn.latencies() if turn else {},
+        right=right and turn is not None,
+        remnant=turn is not None and has_remnant(turn.heard, request.text),
+        reason=ended.reason if ended else "",
+        cut=late is not None and late < 0,
+        late_ms=late,
+        audio_s=seconds(len(played.trace.near)),
+        took_s=played.took_s,
+    )
+
+
+def _leave(folder: Path, spoken: Spoken, played: Played, result: Result) -> None:
+    """What was heard, what was answered, every event, and what was made of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{spoken.way}-{spoken.request.id}".replace("/", "-").replace(" ", "-")
+    write_wav(folder / f"{name}.wav", played.trace.near)
+    write_wav(folder / f"{name}.answer.wav", played.trace.far)
+    events = [event for event in played.trace.events if not isinstance(event, LevelMeasured)]
+    (folder / f"{name}.events.jsonl").write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+    whole = {**asdict(result), "end_sample": spoken.end, "request": spoken.request._asdict()}
+    (folder / f"{name}.json").write_bytes(msgspec.json.encode(whole) + b"\n")
 
 
 # -- right or wrong ---------------------------------------------------------------------------------------------------
@@ -146,74 +214,40 @@ def has_remnant(heard: str, text: str) -> bool:
     return bool(words) and words[0] != wanted[0] and wanted[0] in words[1:4]
 
 
-# -- the two measurements ---------------------------------------------------------------------------------------------
-async def gap(on: Bench, requests: Sequence[Request]) -> list[Result]:
-    """Each with a pause after the wake word; the voices take turns."""
-    return [await on.measure(request, "pause") for request in requests]
+# -- what many of them say together -----------------------------------------------------------------------------------
+def right_gaps(results: Sequence[Result]) -> list[int]:
+    """Only a right answer has a gap."""
+    return [result.gap_ms for result in results if result.right and result.gap_ms is not None]
 
 
-async def breath(on: Bench, requests: Sequence[Request]) -> list[Result]:
-    """Each in both voices, with a pause and without."""
-    spoken = [request._replace(voice=voice) for voice in get_args(Voice) for request in requests]
-    return [await on.measure(request, way) for request in spoken for way in ("pause", "breath")]
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that so large a share does not exceed."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+def rounded(values: Sequence[float], share: float) -> int | None:
+    return round(percentile(values, share)) if values else None
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
-    """Per voice and way: right, of, remnants, and the gap of the right ones."""
-    groups: dict[str, Any] = {}
-    for key in sorted({(result.way, result.voice) for result in results} | {(result.way, "") for result in results}):
-        way, voice = key
-        found = [result for result in results if result.way == way and voice in ("", result.voice)]
-        gaps = [result.gap_ms for result in found if result.right and result.gap_ms is not None]
-        groups[f"{way} {voice or 'all'}"] = {
-            "right": sum(result.right for result in found),
-            "of": len(found),
-            "remnants": sum(result.remnant for result in found),
-            "gap_p50_ms": percentile(gaps, 0.5) if gaps else None,
-            "gap_p95_ms": percentile(gaps, 0.95) if gaps else None,
-        }
-    return groups
+    """Right, of, remnants, and the gap of the right ones."""
+    gaps = right_gaps(results)
+    return {
+        "right": sum(result.right for result in results),
+        "of": len(results),
+        "remnants": sum(result.remnant for result in results),
+        "p50": rounded(gaps, 0.5),
+        "p95": rounded(gaps, 0.95),
+    }
 
 
-def lines(results: Sequence[Result]) -> list[str]:
-    """One a request, then one a group."""
-    out = []
-    for one in results:
-        mark = "right" if one.right else "WRONG"
-        mark += " REMNANT" if one.remnant else ""
-        parts = " ".join(f"{name}={value}" for name, value in one.latencies.items())
-        out.append(f"{mark:5} {one.voice:6} {one.way:6} {one.text!r} heard {one.heard!r} said {one.said!r} {parts}")
-    for name, group in summary(results).items():
-        figures = f"{group['right']}/{group['of']} right, {group['remnants']} remnants"
-        out.append(f"{name}: {figures}, gap p50 {group['gap_p50_ms']} ms, p95 {group['gap_p95_ms']} ms")
-    return out
+def stages(results: Sequence[Result]) -> dict[str, int | None]:
+    """The median of each stage of the right ones, as the loop saw it."""
+    names = ("endpoint", "recognition", "answer", "voice")
+    found = {name: [one.latencies[name] for one in results if one.right and name in one.latencies] for name in names}
+    return {name: rounded(values, 0.5) for name, values in found.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.measure", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("gap", "breath"))
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--tts", choices=("piper", "hibari"), default="piper", help="the appliance's own voice")
-    parser.add_argument("--slowdown", type=float, default=1.0, help="of the computer")
-    parser.add_argument("--speed", type=float, default=1.0, help="of the speakers")
-    parser.add_argument("--only", type=int, help="so many requests, spread over all kinds")
-    options = parser.parse_args(arguments)
-    requests = request_set()
-    if options.only:
-        requests = requests[:: max(1, len(requests) // options.only)][: options.only]
-    on = bench(options.tts, options.slowdown, options.speed)
-    results = asyncio.run((gap if options.what == "gap" else breath)(on, requests))
-    if options.json:
-        print(json.dumps({"summary": summary(results), "requests": [asdict(one) for one in results]}, indent=2))
-    else:
-        print("\n".join(lines(results)))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def line(one: Result) -> str:
+    """One request, for the eye."""
+    mark = ("right" if one.right else "WRONG") + (" REMNANT" if one.remnant else "") + (" CUT" if one.cut else "")
+    parts = " ".join(f"{name}={value}" for name, value in one.latencies.items())
+    return (
+        f"{mark:5} {one.voice:6} {one.way} {one.text!r} heard {one.heard!r} said {one.said!r} {one.reason} "
+        f"true-gap={one.gap_ms} late={one.late_ms} {parts}"
+    )

@@ -1,31 +1,22 @@
-"""Owns the made-up speech: the steps of the demo visit and the requests of the benches, as 16 kHz recordings.
+"""Owns the made-up speech of the benches: requests by two synthetic voices, as 16 kHz recordings of a quiet room.
 
-    python -m tools.recordings OUT_DIR [--requests]
-
-What is said stands in device/visits.toml and in requests.toml. Nothing here decides when a line of the visit is played:
-the visit is interactive, so the replay waits for what the line names (`when`) and then for `pause_ms`. The same text
-gives the same audio on one machine; engines differ between machines, so nothing may compare hashes of it.
+What is said stands in requests.toml, with the action that each request must end in.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tomllib
-import wave
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from importlib import resources
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import soxr
 
-from audio.frames import RATE, Pcm, ms, silence
-from device.demo import Line, script
+from audio.frames import FRAME, RATE, Pcm, Samples, ms, silence
+from audio.resample import resample
 from models.engines import Synthesizer
 
-REQUESTS = Path(__file__).with_name("requests.toml")
 WAKE = "Hey Jarvis"
 PAUSE_MS = 700
 """A natural pause between the wake word and the request."""
@@ -37,6 +28,8 @@ Part = str | int
 _LEAD_MS, _TAIL_MS = 500, 1000
 _FLOOR_DB = -65.0  # of a quiet room: no recording of a microphone is digital silence
 _SEED = 20
+_LEVEL_SHARE = 0.03
+"""Of the loudest 10 ms: what is softer before the first and after the last sound is none."""
 
 
 class Request(NamedTuple):
@@ -52,16 +45,12 @@ class Request(NamedTuple):
     """What the answer begins with where no function runs."""
 
 
-def visit() -> list[Line]:
-    """The demo visit in order."""
-    return script("visit")
-
-
 def request_set() -> list[Request]:
     """The requests of the benches; the voices take turns."""
     voices = get_args(Voice)
     requests: list[Request] = []
-    for entry in tomllib.loads(REQUESTS.read_text(encoding="utf-8"))["request"]:
+    table = tomllib.loads(resources.files("device.bench").joinpath("requests.toml").read_text(encoding="utf-8"))
+    for entry in table["request"]:
         expected, reply = entry["expected"], entry.get("reply", "")
         for number, said in enumerate(entry["say"], start=1):
             voice = voices[len(requests) % len(voices)]
@@ -70,17 +59,39 @@ def request_set() -> list[Request]:
     return requests
 
 
+def spread(requests: Sequence[Request], count: int) -> list[Request]:
+    """So many of them, of all kinds, both voices."""
+    if count >= len(requests):
+        return list(requests)
+    return [requests[number * len(requests) // count] for number in range(count)]
+
+
 @lru_cache(maxsize=1024)
 def speak(voice: str, text: str, speed: float = 1.0) -> Pcm:
     """One synthesis at 16 kHz. Read-only, shared by all who ask for it again: copy it to change it."""
     engine = _engine(voice, speed)
-    clauses = [clause.pcm for clause in engine.synthesize(text)]
+    clauses = [resample(clause.pcm, engine.rate, RATE) for clause in engine.synthesize(text)]
     if not clauses:
         raise ValueError(f"nothing to say in {text!r}")
-    resampled = soxr.resample(np.concatenate(clauses), engine.rate, RATE)
-    pcm: Pcm = np.asarray(resampled, np.int16)
+    pcm: Pcm = np.concatenate(clauses)
     pcm.flags.writeable = False
     return pcm
+
+
+@lru_cache(maxsize=8)
+def _engine(voice: str, speed: float) -> Synthesizer:
+    """Loaded once and kept: loading takes a second."""
+    engine: Synthesizer
+    if voice == "joe":
+        from models.host import HostedSynthesizer
+
+        engine = HostedSynthesizer("models.tts_piper:PiperSynthesizer", {"length_scale": 1.0 / speed})
+    else:
+        from models.tts_hibari import HibariSynthesizer
+
+        engine = HibariSynthesizer(speed=speed)
+    engine.load()
+    return engine
 
 
 def joined(voice: str, parts: Sequence[Part], speed: float = 1.0) -> Pcm:
@@ -109,73 +120,17 @@ def assemble(
     return np.clip(np.rint(clean + noise), -32768, 32767).astype(np.int16)
 
 
-def save(path: Path, pcm: Pcm) -> None:
-    """Mono WAV at 16 kHz."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(pcm.astype("<i2").tobytes())
+def edges(pcm: Pcm) -> tuple[Samples, Samples]:
+    """Where the sound of a clean synthesis begins and ends."""
+    frames = pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+    levels = np.sqrt(np.square(frames).mean(axis=1))
+    loud = np.flatnonzero(levels >= _LEVEL_SHARE * levels.max(initial=0.0))
+    if not len(loud) or not levels.max():
+        return Samples(0), Samples(len(pcm))
+    return Samples(int(loud[0]) * FRAME), Samples((int(loud[-1]) + 1) * FRAME)
 
 
-@lru_cache(maxsize=8)
-def _engine(voice: str, speed: float) -> Synthesizer:
-    """Loaded once and kept: loading takes a second."""
-    engine: Synthesizer
-    if voice == "joe":
-        from models.tts_piper import PiperSynthesizer
-
-        engine = PiperSynthesizer(length_scale=1.0 / speed)
-    else:
-        from models.tts_hibari import HibariSynthesizer
-
-        engine = HibariSynthesizer(speed=speed)
-    engine.load()
-    return engine
-
-
-def write_visit(folder: Path) -> list[Path]:
-    """A WAV a step, and visit.json beside them with what is said and when."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written, index = [], []
-    for number, line in enumerate(visit(), start=1):
-        path = folder / f"{number:02d}-{line.id}.wav"
-        save(path, assemble([joined(line.voice, line.say)]))
-        index.append({"file": path.name, "when": line.when, "pause_ms": line.pause_ms, "say": list(line.say)})
-        written.append(path)
-    (folder / "visit.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    return written
-
-
-def write_requests(folder: Path) -> list[Path]:
-    """Three WAVs a request (alone, in one breath, with a pause) and requests.json beside them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for request in request_set():
-        voice, text = request.voice, request.text
-        ways = {"alone": speak(voice, text), "breath": one_breath(voice, text), "pause": with_pause(voice, text)}
-        for way, pcm in ways.items():
-            path = folder / f"{request.id}-{way}.wav"
-            save(path, assemble([pcm]))
-            written.append(path)
-    index = [request._asdict() for request in request_set()]
-    (folder / "requests.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    return written
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.recordings", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out_dir", type=Path)
-    parser.add_argument(
-        "--requests", action="store_true", help="the requests of the benches too, into OUT_DIR/requests"
-    )
-    options = parser.parse_args(arguments)
-    written = write_visit(options.out_dir)
-    if options.requests:
-        written += write_requests(options.out_dir / "requests")
-    print(f"{len(written)} recordings in {options.out_dir}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def trimmed(pcm: Pcm) -> Pcm:
+    """Without the silence around it."""
+    start, end = edges(pcm)
+    return pcm[start:end]
