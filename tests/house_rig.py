@@ -80,9 +80,12 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(config: Config, environ: Mapping[str, str] | None = None) -> AsyncIterator[Door]:
+async def opened(
+    config: Config, environ: Mapping[str, str] | None = None, *, secrets: Secrets | None = None
+) -> AsyncIterator[Door]:
     """As `wakeline run` puts it together, without ears; late results of calls are told."""
-    secrets = Secrets({"VAPI_SERVER_SECRET": SECRET, **(environ or {})}, config.paths.state_dir / "none")
+    given = {"VAPI_SERVER_SECRET": SECRET, **(environ or {})}
+    secrets = secrets or Secrets(given, config.paths.state_dir / "none")
     house = build(config, secrets)
     web = build_web(
         config, secrets, WebParts(house.store, house.runner, house.registry, house.clock, house.trusted, _yes)
