@@ -1,4 +1,4 @@
-"""Measuring on this machine: `wakeline bench webhooks`."""
+"""Measuring on this machine: `wakeline bench webhooks | tts | stt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from device.bench import webhooks
+from device.bench import engines, webhooks
 from device.config import Config
 
 _MEANINGS = {
@@ -28,7 +28,8 @@ _MEANINGS = {
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The arguments of `wakeline bench`."""
     parser = subparsers.add_parser("bench", help="measure it on this machine", description=__doc__)
-    sub = parser.add_subparsers(dest="bench_command", required=True, metavar="webhooks")
+    sub = parser.add_subparsers(dest="bench_command", required=True, metavar="webhooks|tts|stt")
+    engines.add_parsers(sub)
     load = webhooks.Load()
     web = sub.add_parser(
         "webhooks",
@@ -48,6 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do what `add_parser` has understood; 1 when something was lost, doubled or wrong."""
+    if "measure" in args:
+        return int(args.measure(args, config))
     load = webhooks.Load(args.calls, max(args.calls, args.events), args.seed, args.in_flight)
     figures = webhooks.measure(load)
     if args.json:

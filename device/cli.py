@@ -24,6 +24,7 @@ from device import (
     webhook_command,
 )
 from device.bench.servers import ServerFailed
+from device.bench.stt import DataInvalid
 from device.calls.policy import CallRefusal
 from device.config import Config, ConfigError, load_config
 from device.control import ControlError
@@ -39,6 +40,7 @@ _FAULTS = (
     CallRefusal,
     ConfigError,
     ControlError,
+    DataInvalid,
     EngineError,
     FunctionError,
     FunctionFileBroken,

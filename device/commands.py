@@ -18,6 +18,7 @@ from audio.resample import resample
 from audio.wav import read_wav, write_wav
 from device import asking, session
 from device.app import House, build
+from device.bench.tts import advice
 from device.calls.link import Destination
 from device.config import Config
 from device.control import ControlError, send
@@ -172,4 +173,5 @@ async def _call(name: str, via: str | None, config: Config) -> int:
 def show_config(_: argparse.Namespace, config: Config) -> int:
     """Print the settings in force as TOML, each with what it means."""
     print(describe(config, Secrets()))
+    print(f"\n# {advice(config.paths.state_dir, config.tts.engine)}")
     return 0
