@@ -48,7 +48,7 @@ class MoonshineRecognizer:
         encoder, decoder, tokenizer = (resolve(f"moonshine-tiny-en-{name}") for name in names)
         self._decoder = MoonshineDecoder(encoder, decoder, tokenizer, self._threads)
         # The first inference allocates: better now than in somebody's first request.
-        self._decoder.decode(np.zeros(RATE, np.float32))
+        self._decoder.decode(self._decoder.hear(np.zeros(RATE, np.float32)))
 
     def start(self, phrases: Sequence[str] = ()) -> None:
         """Begin an utterance; Moonshine has no use for the phrases."""
@@ -98,7 +98,7 @@ class MoonshineRecognizer:
         levels = frame_levels(audio)
         if levels.max() < _FLOOR:
             return "", None
-        decoded = self._decoder.decode(np.pad(audio, (_LEAD, _TAIL)))
+        decoded = self._decoder.decode(self._decoder.hear(np.pad(audio, (_LEAD, _TAIL))))
         steady = bool(levels.max() < _STEADY * max(float(levels.min()), _FLOOR / 10))
         if rejected(decoded.text, decoded.log_prob, steady):
             return "", None
