@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -21,6 +20,8 @@ _OFFERS = 3
 _SPOKEN_OFFERS = 2
 _SEARCH_DAYS = 14
 """So many days after the wanted one are searched for something free."""
+_LONGEST_DAY = dt.timedelta(hours=49)
+"""The clocks go back, and its last appointment is a day long: nothing of a day reaches beyond."""
 
 Day = Annotated[
     dt.date,
@@ -38,8 +39,8 @@ def check_availability(ctx: Context, date: Day, time: At) -> Outcome:
     """Say whether an appointment is free on a day at a time, and which ones are free next."""
     ctx.dated_now()
     with ctx.store.reading() as store:
-        why = why_not(ctx, store, date, time)
         offers = _offers(ctx, store, date, time)
+        why = why_not(ctx, store, date, time, offers)
     when = f"{near_date(date, ctx.now().date())} at {clock_time(time)}"
     sentence = f"Yes, {when} is free." if why is None else why.sentence
     return Outcome({"available": why is None, "nextSlots": _json(offers)}, sentence)
@@ -81,26 +82,27 @@ def book_appointment(
     return Outcome({**value, "code": code}, f"{sentence}. Your code is {spoken(code)}.")
 
 
-def why_not(ctx: Context, store: Reading, day: dt.date, at: dt.time) -> Refused | None:
-    """Why this time cannot be had, with what can be had instead; None when it is free."""
+def why_not(ctx: Context, store: Reading, day: dt.date, at: dt.time, found: list[Free] | None = None) -> Refused | None:
+    """Why this time cannot be had, with what can be had instead; None when it is free. `found` are the offers, if they
+    are known already."""
     now = ctx.now()
     starts = moment(day, at, ctx.timezone)
     if day < now.date() or (starts is not None and starts <= now):
         return Refused("in-the-past", f"{_capital(near_date(day, now.date()))} at {clock_time(at)} is in the past.")
     if (day - now.date()).days > ctx.book.max_days_ahead:
         return Refused("too-far-ahead", f"I can only book {ctx.book.max_days_ahead} days ahead.")
-    offers = _offers(ctx, store, day, at)
+    if starts is not None and at in ctx.book.starts_on(day):
+        taken = len(store.appointments(starts, starts + ctx.book.length)) >= ctx.book.capacity
+        # Only who is refused needs to know what is free: the search costs more than the booking.
+        return _taken_refusal(day, at, _offers(ctx, store, day, at) if found is None else found) if taken else None
+    offers = _offers(ctx, store, day, at) if found is None else found
     if not ctx.book.open_on(day):
         return _refused("closed", f"We are closed {on_day(day, now.date())}.", offers, day)
     if at not in ctx.book.starts_on(day):
         inside = any(first <= at < last for first, last in ctx.book.open_on(day))
         why = f"There is no appointment at {clock_time(at)}." if inside else f"We are closed at {clock_time(at)}."
         return _refused("no-such-slot" if inside else "closed", why, offers, day)
-    if starts is None:
-        return _refused("time-missing", f"There is no {clock_time(at)} that day: the clocks change.", offers, day)
-    if len(store.appointments(starts, starts + ctx.book.length)) >= ctx.book.capacity:
-        return _taken_refusal(day, at, offers)
-    return None
+    return _refused("time-missing", f"There is no {clock_time(at)} that day: the clocks change.", offers, day)
 
 
 def _taken_refusal(day: dt.date, at: dt.time, offers: list[Free]) -> Refused:
@@ -130,28 +132,23 @@ def _offers(ctx: Context, store: Reading, day: dt.date, at: dt.time) -> list[Fre
     first = max(day, now.date())
     if first > last:
         return []
-    days = [first + dt.timedelta(days=ahead) for ahead in range(_SEARCH_DAYS + 1)]
-    days = [candidate for candidate in days if candidate <= last]
-    # A day's margin on both sides covers every zone; counting then goes through memory and not the database.
-    begin = dt.datetime.combine(days[0], dt.time(), dt.UTC) - dt.timedelta(days=1)
-    booked = store.appointments(begin, begin + dt.timedelta(days=len(days) + 2))
+    days = (first + dt.timedelta(days=ahead) for ahead in range(_SEARCH_DAYS + 1))
     found: list[Free] = []
-    for candidate, time, starts in _starts(ctx, days):
-        wanted = candidate == day and time <= at
-        if wanted or starts <= now or _overlaps(booked, starts, starts + ctx.book.length) >= ctx.book.capacity:
-            continue
-        found.append((candidate, time))
-        if len(found) == _OFFERS:
-            break
+    for candidate in (candidate for candidate in days if candidate <= last):
+        booked: list[Appointment] | None = None
+        for time in ctx.book.starts_on(candidate):
+            if candidate == day and time <= at:
+                continue
+            starts = moment(candidate, time, ctx.timezone)
+            if starts is None or starts <= now:
+                continue
+            if booked is None:  # of one day: mostly the first one has enough
+                booked = store.appointments(starts, starts + _LONGEST_DAY)
+            if _overlaps(booked, starts, starts + ctx.book.length) < ctx.book.capacity:
+                found.append((candidate, time))
+                if len(found) == _OFFERS:
+                    return found
     return found
-
-
-def _starts(ctx: Context, days: list[dt.date]) -> Iterator[tuple[dt.date, dt.time, dt.datetime]]:
-    for day in days:
-        for time in ctx.book.starts_on(day):
-            starts = moment(day, time, ctx.timezone)
-            if starts is not None:
-                yield day, time, starts
 
 
 def _overlaps(booked: list[Appointment], start: dt.datetime, end: dt.datetime) -> int:

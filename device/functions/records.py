@@ -50,7 +50,7 @@ def known(
     store: Store, id: str, spec: FunctionSpec | None = None, call: FunctionCall | None = None
 ) -> FunctionResult | None:
     """The recorded result of an id, which must be that of this call if one is given."""
-    with store.reading() as reading:
+    with store.glance() as reading:
         record = reading.function_call(id)
     if record is None:
         return None

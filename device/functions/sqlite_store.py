@@ -76,6 +76,15 @@ class SqliteStore:
                 self._give_back(connection)
 
     @contextlib.contextmanager
+    def glance(self) -> Iterator[SqliteReading]:
+        with self._failures():
+            connection = self._reader()
+            try:
+                yield SqliteReading(connection)
+            finally:
+                self._give_back(connection)
+
+    @contextlib.contextmanager
     def transaction(self, *, urgent: bool = False) -> Iterator[SqliteWriting]:
         with self._failures(), self._group.entered(urgent=urgent) as connection:
             yield SqliteWriting(connection)
@@ -84,11 +93,20 @@ class SqliteStore:
         return self._submitted.put(work, urgent=urgent)
 
     def _write(self, works: Sequence[Submission]) -> None:
-        """Carry out what was submitted, in one go: each work in a savepoint of its own."""
+        """Carry out what was submitted, in one go; when one of them fails, again with a savepoint for each."""
         with self._failures(), self._group.entered(urgent=any(work.urgent for work in works)) as connection:
             store = SqliteWriting(connection)
-            for work in works:
-                work.carry_out(connection, store)
+            connection.execute("SAVEPOINT works")
+            try:
+                for work in works:
+                    work.carry_out(store)
+            except Exception:
+                if not connection.in_transaction:  # a full disk: the database has undone everything
+                    raise
+                connection.execute("ROLLBACK TO works")
+                for work in works:
+                    work.carry_out_alone(connection, store)
+            connection.execute("RELEASE works")
 
     # -- single steps ---------------------------------------------------------------------------------------------
     def next_epoch(self) -> int:

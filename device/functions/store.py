@@ -207,6 +207,10 @@ class Store(CallStore, Protocol):
 
     def reading(self) -> AbstractContextManager[Reading]: ...
 
+    def glance(self) -> AbstractContextManager[Reading]:
+        """For a single question: cheaper than `reading`, and a second one may see something newer."""
+        ...
+
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Writing]:
         """Committed when the block ends, undone when it raises; `urgent` as in `submit`."""
         ...
@@ -214,7 +218,8 @@ class Store(CallStore, Protocol):
     def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:
         """Do it in the writer's next group of changes; the future has its value once that group is committed.
 
-        Each work is undone alone when it raises, and its exception is the future's. `urgent` (somebody in the room
+        Each work is undone alone when it raises, and its exception is the future's. When another one raises it may be
+        done a second time, after it was undone: it changes nothing but the store. `urgent` (somebody in the room
         waits) goes before the others.
         """
         ...

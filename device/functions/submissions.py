@@ -26,7 +26,11 @@ class Submission:
         self._value: Any = None
         self._failure: BaseException | None = None
 
-    def carry_out(self, connection: sqlite3.Connection, store: Writing) -> None:
+    def carry_out(self, store: Writing) -> None:
+        """Raises what the work raises."""
+        self._value = self._work(store)
+
+    def carry_out_alone(self, connection: sqlite3.Connection, store: Writing) -> None:
         """In a savepoint of its own; what it raises is kept for its future."""
         connection.execute("SAVEPOINT work")
         try:

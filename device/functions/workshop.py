@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Final, TypeVar
 
+from device.functions.commits import committed, inbox
 from device.functions.store import Store, Writing
-from device.functions.threads import Inbox, Job, Threads, settle
+from device.functions.threads import Job, Threads
 
 T = TypeVar("T")
 IN_THE_ROOM: Final = 8
@@ -25,11 +24,10 @@ class Workshop:
         self._store = store
         self._room = Threads("wakeline-room", busy=IN_THE_ROOM, most=MOST_THREADS)
         self._outside = Threads("wakeline-outside", busy=FROM_OUTSIDE, most=MOST_THREADS)
-        self._news: Inbox | None = None
 
     def start(self, work: Callable[[], T], *, urgent: bool) -> Job[T]:
         """In a thread, as soon as one is free."""
-        return self._threads(urgent).start(work, self._inbox())
+        return self._threads(urgent).start(work, inbox())
 
     async def run(self, work: Callable[[], T], *, urgent: bool = False) -> T:
         """The same, to its end."""
@@ -41,22 +39,7 @@ class Workshop:
 
     async def submit(self, change: Callable[[Writing], T], *, urgent: bool = False) -> T:
         """A change of the store, once it is committed."""
-        inbox = self._inbox()
-        end: asyncio.Future[T] = inbox.loop.create_future()
-
-        def done(future: Future[T]) -> None:
-            failure = future.exception()
-            value = None if failure is not None else future.result()
-            inbox.post(lambda: settle(end, value, failure))
-
-        self._store.submit(change, urgent=urgent).add_done_callback(done)
-        return await end
+        return await committed(self._store, change, urgent=urgent)
 
     def _threads(self, urgent: bool) -> Threads:
         return self._room if urgent else self._outside
-
-    def _inbox(self) -> Inbox:
-        loop = asyncio.get_running_loop()
-        if self._news is None or self._news.loop is not loop:
-            self._news = Inbox(loop)
-        return self._news

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from device.functions.commits import committed
 from device.functions.contract import StoreFailed
 from device.functions.store import Answered, Store
 from device.settings import WebSection
@@ -81,19 +82,20 @@ class Door:
         """Whatever came: the answer to it. Never raises."""
         self._seen += 1
         headers = read_headers(scope)
-        peer = (scope.get("client") or ("",))[0]
-        source = self._sources.of(peer, headers.get("x-forwarded-for", ""))
         try:
             request = await self._proven(verifier, scope, receive, headers)
         except Refusal as refused:
-            return self._refuse(refused, source)
+            return self._refuse(refused, scope, headers)
         except Forged as forged:
-            return self._refuse(Refusal(401, forged.code), source)
+            return self._refuse(Refusal(401, forged.code), scope, headers)
         identity = scope["path"].encode() + b"\0" + verifier.identity(request)
-        authentic = Authentic(request.path, request.body, request.headers, request.query, request.now)
-        return await self._once(hashlib.sha256(identity).hexdigest(), handle, authentic)
+        digest = hashlib.sha256(identity).hexdigest()
+        authentic = Authentic(request.path, request.body, request.headers, request.query, request.now, digest)
+        return await self._once(digest, handle, authentic)
 
-    def _refuse(self, refused: Refusal, source: str) -> Answer:
+    def _refuse(self, refused: Refusal, scope: Scope, headers: Mapping[str, str]) -> Answer:
+        peer = (scope.get("client") or ("",))[0]
+        source = self._sources.of(peer, headers.get("x-forwarded-for", ""))
         if self._refusals.over(source):
             refused = Refusal(429, "too-many-refused")
         self._refusals.count(source)
@@ -137,7 +139,7 @@ class Door:
             self._replayed += 1
             return await asyncio.shield(other)
         self._under_way[digest] = mine = asyncio.get_running_loop().create_future()
-        answer = refusal(503, "stopping")  # For those who wait, if this is cancelled.
+        answer = _STOPPING
         try:
             answer = await self._kept_or_new(digest, handle, request)
         finally:
@@ -147,7 +149,7 @@ class Door:
 
     async def _kept_or_new(self, digest: str, handle: Handler, request: Authentic) -> Answer:
         try:
-            with self._store.reading() as store:
+            with self._store.glance() as store:
                 kept = store.answered(digest)
             if kept is not None:
                 self._replayed += 1
@@ -156,7 +158,7 @@ class Door:
             answer = await handle(request)
             if answer.keep and answer.status < 500:
                 record = Answered(digest, answer.status, answer.media_type, answer.body, request.received)
-                await asyncio.wrap_future(self._store.submit(lambda writing: writing.record_answered(record)))
+                await committed(self._store, lambda writing: writing.record_answered(record))
             return answer
         except StoreFailed as failure:
             log.error("%s is not answered: %s", request.path, failure.code)
@@ -199,6 +201,10 @@ def our_mistake(path: str, error: Exception) -> Answer:
     where = traceback.extract_tb(error.__traceback__)[-1]
     log.error("%s failed: %s in %s:%d", path, type(error).__name__, where.filename, where.lineno or 0)
     return refusal(500, "internal")
+
+
+_STOPPING = refusal(503, "stopping")
+"""For those who wait for the same request, if it is cancelled."""
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

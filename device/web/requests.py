@@ -35,6 +35,8 @@ class Authentic:
     headers: Mapping[str, str]
     query: str
     received: datetime
+    digest: str = ""
+    """Of what is the same in all its replays: under it its answer is kept."""
 
     def form(self) -> list[tuple[str, str]]:
         """The fields of a form in their order; repeated and blank ones too."""
@@ -49,7 +51,8 @@ class Answer:
     body: bytes = b"{}"
     media_type: str = "application/json"
     keep: bool = True
-    """Kept in the record of answers: the same request again gets it again, and nothing runs."""
+    """Kept in the record of answers: the same request again gets it again, and nothing runs. False also where the
+    handler has recorded it with what it changed, under the request's digest."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with it; not kept."""
 

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import msgspec
 
 from device.config import Config
+from device.functions.commits import committed
 from device.functions.contract import FunctionCall, FunctionResult, StoreFailed, UnknownFunction
 from device.functions.registry import Registry
-from device.functions.store import RecordedCall, Store, Writing
+from device.functions.store import Answered, RecordedCall, Store, Writing
 from device.web import vapi_answers as answers
 from device.web.door import Answer, Authentic
 from device.web.interrupt import heard
@@ -111,7 +112,8 @@ class VapiEndpoint:
             self.counts["bad"] += 1
             return _json({"error": error.code}, 400, keep=False)
         self.counts["unknown" if isinstance(message, UnknownMessage) else message.kind] += 1
-        noted = self._note(message, request.received)
+        asked = self._asked(message)
+        noted = self._note(message, request, told=asked is None)
         match message:
             case ToolCalls():
                 results = await self._run(message.call, message.calls)
@@ -121,7 +123,6 @@ class VapiEndpoint:
                 results = await self._run(message.call, (message.function,))
                 await self._settled(noted)
                 return _json(answers.legacy_result(message.function, results[0], self._poll(message.call)))
-        asked = self._asked(message)
         if asked is not None:
             # Somebody on the phone waits for it, and asked again it is the same: a slow disk does not hold it up.
             with contextlib.suppress(TimeoutError):
@@ -129,7 +130,7 @@ class VapiEndpoint:
             return asked
         if not await self._settled(noted):
             return _json({"error": StoreFailed.code}, 503, keep=False)
-        return Answer()
+        return Answer(keep=False)  # kept with the event
 
     async def tidy(self) -> int:
         """Close what is over without a report, sessions of an earlier start among them; how many. At start, and now
@@ -150,7 +151,7 @@ class VapiEndpoint:
             quiet = [id for id in stale if all(event.at < before for event in tx.session_events(id)[-1:])]
             return len(over) + sum(tx.close_session(id, NO_REPORT, "", now) for id in quiet)
 
-        return await asyncio.wrap_future(self._store.submit(work))
+        return await committed(self._store, work)
 
     async def close(self) -> None:
         """What is being told to calls is given up; it waits in the store."""
@@ -180,8 +181,11 @@ class VapiEndpoint:
         return lambda id: {"state": "working", "poll": poll_path(call, id), "token": self._tokens.token(call)}
 
     # -- sessions -----------------------------------------------------------------------------------------------
-    def _note(self, message: Message, now: datetime) -> asyncio.Task[bool]:
-        """Take in what the message tells of its call, and hand its event to the store; the task's value: recorded."""
+    def _note(self, message: Message, request: Authentic, *, told: bool) -> asyncio.Task[bool]:
+        """Take in what the message tells of its call, and hand its event to the store; the task's value: recorded.
+
+        Where it only tells something, its answer is known and recorded with it."""
+        now = request.received
         session: LiveSession | None = None
         fresh = False
         if message.call:
@@ -189,7 +193,10 @@ class VapiEndpoint:
             session = self._sessions.touch(message.call, now)
             fresh = self._learn(session, message.control_url) or fresh
             self._listen(session, message, now)
-        work = self._work(message, now, fresh=fresh, over=self._sessions.expired(now))
+        answer = None
+        if told and request.digest and not isinstance(message, ToolCalls | LegacyFunctionCall):
+            answer = _kept(request.digest, now)
+        work = self._work(message, now, answer, fresh=fresh, over=self._sessions.expired(now))
         return asyncio.create_task(self._recorded(message, session, work))
 
     def _learn(self, session: LiveSession, url: str) -> bool:
@@ -213,7 +220,7 @@ class VapiEndpoint:
                 self.late.interrupt(session)
 
     def _work(
-        self, message: Message, now: datetime, *, fresh: bool, over: list[LiveSession]
+        self, message: Message, now: datetime, answer: Answered | None, *, fresh: bool, over: list[LiveSession]
     ) -> Callable[[Writing], _Found]:
         key = session_key(message.call or _NOBODY)
         kind, detail = message.kind, message.detail
@@ -232,6 +239,8 @@ class VapiEndpoint:
                     tx.close_session(key, kind, "", now)
             for session in over:
                 tx.close_session(session.key, session.reason or NO_REPORT, "", now)
+            if answer is not None:
+                tx.record_answered(answer)
             if not fresh:
                 return _Found()
             return _Found(before is not None and before.state == "ended", tuple(tx.undelivered(key)))
@@ -240,7 +249,7 @@ class VapiEndpoint:
 
     async def _recorded(self, message: Message, session: LiveSession | None, work: Callable[[Writing], _Found]) -> bool:
         try:
-            found = await asyncio.wrap_future(self._store.submit(work))
+            found = await committed(self._store, work)
         except StoreFailed:
             self.counts["not-recorded"] += 1
             if session is not None:
@@ -279,6 +288,12 @@ class VapiEndpoint:
             case _:
                 return None
         return _json(value, keep=False)
+
+
+def _kept(digest: str, now: datetime) -> Answered:
+    """The record of the answer to every notice."""
+    answer = Answer()
+    return Answered(digest, answer.status, answer.media_type, answer.body, now)
 
 
 def _advances(before: str, after: str) -> bool:
