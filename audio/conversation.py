@@ -106,6 +106,8 @@ class Conversation:
         match event:
             case fact.FinalText() if self.state is Turn.THINKING:
                 self._final(event)
+            case fact.PartialText() if self._utterance is not None:
+                self._utterance.decoded(self.now)
             case fact.WakeWordsSet():
                 self._check.want(event.words)
             case fact.WakeJudged() | fact.EngineFailed(engine="wake"):

@@ -7,8 +7,12 @@ from audio.frames import FRAME, Samples, ms
 from audio.gate import QUIETEST_DB, GateReading
 from audio.settings import EndpointSettings
 
-_FORGET_DB = 0.02
-"""Per frame: the talker's level sinks 2 dB a second when they speak softer."""
+_FORGET_DB = 0.01
+"""Per frame: the talker's level sinks 1 dB a second when they speak softer. At twice that pink noise is taken for the
+talker now and then, at none a soft last word is taken for the room."""
+
+_GRACE = ms(80)
+"""So much longer while a voice is heard at the very moment: somebody who speaks on begins softly."""
 
 
 class Endpointer:
@@ -51,5 +55,7 @@ class Endpointer:
         if self._held:
             return None
         if self.spoken:
-            return "silence" if now - self.speech_end >= ms(self._settings.silence_ms) else None
+            quiet = now - self.speech_end
+            voiced = reading is not None and reading.voiced
+            return "silence" if quiet >= ms(self._settings.silence_ms) + (_GRACE if voiced else 0) else None
         return "no_speech" if now - self.opened >= ms(self._settings.no_speech_ms) else None

@@ -18,7 +18,8 @@ _FEED = ms(100)
 _READY_AFTER = ms(300)
 """The ready sound comes only when the request did not follow in the same breath; a button needs none."""
 _TAIL = ms(300)
-"""Of the closing silence the recognizer hears only this much: more costs time and invites invented words."""
+"""Of the closing silence the recognizer hears only this much: more costs time and invites invented words. Then nothing
+can change in the text unless somebody speaks on: it is decoded ahead while the rest of the silence is waited for."""
 
 _DIP = ms(50)
 """Length of the window with which the joint between wake word and request is looked for."""
@@ -62,6 +63,10 @@ class Utterance:
         self._start: Samples | None = since
         self._fed_to = since
         self._next_partial: Samples | None = None
+        self._asked: Samples | None = None
+        """When the partial was asked for that is still being decoded."""
+        self._ahead: Samples | None = None
+        """The end of the voice up to which everything is decoded ahead."""
         self._settings = settings.recognition
         self._phrases = phrases
 
@@ -89,9 +94,17 @@ class Utterance:
         if not self.held and not self.endpointer.spoken:
             return [], end
         commands = self._feed(now, audio, at_once=False)
-        if end is None and self._partial_due(now, reading is not None and reading.voiced):
+        voiced = reading is not None and reading.voiced
+        if end is None and (self._ahead_due(now) or self._partial_due(now, voiced)):
+            self._asked = now
             commands += [*self._feed(now, audio, at_once=True), DecodePartial(turn=self.turn)]
         return commands, end
+
+    def decoded(self, now: Samples) -> None:
+        """A partial is there. On a slow board the next waits as long as this one took: a final shall find it free."""
+        if self._asked is not None and self._next_partial is not None:
+            self._next_partial = Samples(max(self._next_partial, now + (now - self._asked)))
+        self._asked = None
 
     def ready(self, now: Samples) -> bool:
         """True once: the user was called and says nothing yet, so tell them that they are heard."""
@@ -107,9 +120,17 @@ class Utterance:
     def ended(self, reason: UtteranceEnd) -> UtteranceEnded:
         return UtteranceEnded(turn=self.turn, reason=reason, speech_end=self.endpointer.speech_end)
 
+    def _ahead_due(self, now: Samples) -> bool:
+        """Once for every pause that may be the last."""
+        voice = self.endpointer.speech_end
+        if self.held or self._ahead == voice or now < voice + _TAIL:
+            return False
+        self._ahead = voice
+        return True
+
     def _partial_due(self, now: Samples, voiced: bool) -> bool:
         every = ms(self._settings.partial_ms)
-        if not every:
+        if not every or self._asked is not None:
             return False
         if self._next_partial is None:
             self._next_partial = Samples(now + every)

@@ -28,7 +28,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_everything_has_a_default() -> None:
     config = load_config()
-    assert config.loop.endpoint.silence_ms == 600
+    assert config.loop.endpoint.silence_ms == 700
     assert list(config.destinations) == ["front desk"]
     assert config.zone.key
 

@@ -104,6 +104,13 @@ def test_endpoint(voice: int, silence_after: int, expected: str | None) -> None:
     assert next((reason for reason in reasons if reason), None) == expected
 
 
+def test_somebody_who_begins_softly_to_speak_on_is_not_cut() -> None:
+    judge = Endpointer(EndpointSettings(), Samples(0), held=False)
+    spoken = [(True, -20.0)] * 100 + [(False, -60.0)] * 66 + [(True, -48.0)] * 6 + [(True, -20.0)] * 50
+    ends = [judge.step(Samples((n + 1) * FRAME), reading(v, db=db, floor=-60.0)) for n, (v, db) in enumerate(spoken)]
+    assert not any(ends)
+
+
 def test_a_held_utterance_is_not_ended_by_silence() -> None:
     judge = Endpointer(EndpointSettings(), Samples(0), held=True)
     assert not any(judge.step(Samples(at + FRAME), reading(False)) for at in range(0, ms(10_000), FRAME))
