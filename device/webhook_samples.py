@@ -87,7 +87,7 @@ def vapi_shots(sign: Signer, only: str = "", *, effects: bool = False) -> list[S
     """Every message type, or one; function calls read unless `effects`."""
     return [
         _vapi(sign, name, message, proves, check)
-        for name, message, proves, check in (*_tool_calls(sign, effects), *_asked(), *_told(sign))
+        for name, message, proves, check in (*_tool_calls(sign, effects), *_asked(sign), *_told(sign))
         if only in ("", name, message["type"])
     ]
 
@@ -96,7 +96,7 @@ def vapi_body(sign: Signer, message: Mapping[str, Any], *, call: str = "") -> by
     """The envelope as Vapi sends it."""
     whole = {
         "timestamp": round(sign.now.timestamp() * 1000),
-        "call": {"id": call or f"test-{sign.run}", "type": "inboundPhoneCall", "status": "in-progress"},
+        "call": {"type": "inboundPhoneCall", "status": "in-progress", **_thing(sign, call)},
         **message,
     }
     return json.dumps({"message": whole}, separators=(",", ":")).encode()
@@ -112,6 +112,12 @@ def tool_call(sign: Signer, id: str = "call_1", *, effects: bool = False) -> dic
     return {"id": f"{id}_{sign.run}", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
+def _thing(sign: Signer, id: str = "") -> dict[str, str]:
+    """What a call, a chat and a session have in common."""
+    at = sign.now.isoformat()
+    return {"id": id or f"test-{sign.run}", "orgId": "org-test", "createdAt": at, "updatedAt": at}
+
+
 Row = tuple[str, dict[str, Any], str, Check]
 
 
@@ -121,7 +127,7 @@ def _tool_calls(sign: Signer, effects: bool) -> list[Row]:
     text["function"] = text["function"] | {"arguments": json.dumps(text["function"]["arguments"])}
     first, second = tool_call(sign, "call_3"), tool_call(sign, "call_4")
     flat = {"id": f"call_5_{sign.run}", "name": "checkAvailability", "parameters": first["function"]["arguments"]}
-    bare = tool_call(sign, "call_6")
+    bare, whole = tool_call(sign, "call_6"), tool_call(sign, "call_9")
     wrapped = [{"type": "function", "function": {"name": "checkAvailability"}, "toolCall": bare}]
     unknown = {"id": f"call_7_{sign.run}", "type": "function", "function": {"name": "noSuchThing", "arguments": {}}}
     broken = {"id": f"call_8_{sign.run}", "name": "checkAvailability", "arguments": {"date": "whenever"}}
@@ -129,6 +135,7 @@ def _tool_calls(sign: Signer, effects: bool) -> list[Row]:
     kind = "tool-calls"
     return [
         ("tool-calls", {"type": kind, "toolCallList": [one]}, "a function runs and answers", Check.RESULTS),
+        ("tool-calls whole", {"type": kind, **_documented(sign, whole)}, "as it is documented", Check.RESULTS),
         ("tool-calls text", {"type": kind, "toolCallList": [text]}, "arguments as JSON text", Check.RESULTS),
         ("tool-calls two", {"type": kind, "toolCalls": [first, second]}, "two calls, in order", Check.RESULTS),
         ("tool-calls flat", {"type": kind, "toolCallList": [flat]}, "name and parameters side by side", Check.RESULTS),
@@ -139,19 +146,46 @@ def _tool_calls(sign: Signer, effects: bool) -> list[Row]:
     ]
 
 
-def _asked() -> list[Row]:
+def _documented(sign: Signer, call: dict[str, Any]) -> dict[str, Any]:
+    """Both lists, the call beside its tool, arguments as text."""
+    function = call["function"] | {"arguments": json.dumps(call["function"]["arguments"])}
+    wish = call | {"function": function}
+    text = {"type": "string"}
+    tool = {
+        "type": "function",
+        "function": {
+            "name": function["name"],
+            "description": "Whether an appointment is free.",
+            "parameters": {"type": "object", "properties": {"date": text, "time": text}, "required": ["date", "time"]},
+        },
+        "server": {"url": sign.base_url + VAPI, "timeoutSeconds": 20},
+        "messages": [{"type": "request-start", "content": "One moment."}],
+        "toolCall": wish,
+    }
+    return {"toolCallList": [wish], "toolWithToolCallList": [tool]}
+
+
+def _asked(sign: Signer) -> list[Row]:
     """Whose answer is used."""
     transfer = "transfer-destination-request"
+    contact = {
+        "id": "contact-1",
+        "campaignId": "campaign-1",
+        "orgId": "org-test",
+        "number": "+12025550143",
+        "createdAt": sign.now.isoformat(),
+    }
     return [
         ("assistant-request", {"type": "assistant-request"}, "a call without assistant gets one", Check.ASSISTANT),
         (transfer, {"type": transfer}, "a person, or a reason why not", Check.DESTINATION),
         *(
-            (kind, {"type": kind}, "a request we do not serve is taken", Check.STATUS)
-            for kind in (
-                "handoff-destination-request",
-                "knowledge-base-request",
-                "voice-request",
-                "call.endpointing.request",
+            (kind, {"type": kind, **rest}, "a request we do not serve is taken", Check.STATUS)
+            for kind, rest in (
+                ("handoff-destination-request", {"parameters": {}}),
+                ("knowledge-base-request", {"messagesOpenAIFormatted": []}),
+                ("voice-request", {"text": "Hello.", "sampleRate": 24000}),
+                ("call.endpointing.request", {"messagesOpenAIFormatted": []}),
+                ("campaign.predial", {"campaignId": contact["campaignId"], "contact": contact}),
             )
         ),
     ]
@@ -167,27 +201,25 @@ _NOTICES: tuple[tuple[str, dict[str, Any]], ...] = (
     ('transcript[transcriptType="final"]', {"role": "user", "transcriptType": "final", "transcript": _SAID}),
     ("user-interrupted", {"turnId": "turn-1"}),
     ("conversation-update", {"messages": [], "messagesOpenAIFormatted": []}),
-    ("model-output", {"output": "We have", "turnId": "turn-2"}),
+    ("model-output", {"output": {"content": "We have"}, "turnId": "turn-2"}),
     ("voice-input", {"input": "We have eight."}),
     ("language-change-detected", {"language": "en"}),
     ("phone-call-control", {"request": "hang-up"}),
     ("transfer-update", {"destination": {"type": "number", "number": "+12025550143"}}),
     ("hang", {}),
-    ("chat.created", {}),
-    ("chat.deleted", {}),
-    ("session.created", {}),
-    ("session.updated", {}),
-    ("session.deleted", {}),
-    ("call.artifact.upload", {}),
+    ("call.artifact.upload", {"artifacts": []}),
     ("call.deleted", {}),
     ("call.delete.failed", {}),
-    ("campaign.pre-dial", {}),
 )
+_OF_OTHERS = ("chat.created", "chat.deleted", "session.created", "session.updated", "session.deleted")
+"""About a chat or a session of Vapi's, which they carry."""
 
 
 def _told(sign: Signer) -> list[Row]:
     """Notices: taken, whatever they are; the report comes last and closes the session."""
     rows: list[Row] = [(kind, {"type": kind, **rest}, "a notice is taken", Check.STATUS) for kind, rest in _NOTICES]
+    for kind in _OF_OTHERS:
+        rows.append((kind, {"type": kind, kind.partition(".")[0]: _thing(sign)}, "a notice is taken", Check.STATUS))
     rows.append(("of the future", {"type": f"future-{sign.run}"}, "an unknown type is taken", Check.STATUS))
     report = {
         "type": "end-of-call-report",
