@@ -92,6 +92,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY(session, number)) WITHOUT ROWID""",
         "CREATE INDEX session_events_at ON session_events(at)",
     ),
+    # 4: those that are open are looked for every minute
+    ("CREATE INDEX sessions_open ON sessions(started) WHERE ended IS NULL",),
 )
 
 VERSION: Final = len(STEPS)

@@ -39,6 +39,14 @@ class WebReading:
         )
         return [SessionEvent(row[0], row[1], row[2], row[3], read(row[4])) for row in rows]
 
+    def quiet_sessions(self, provider: Literal["vapi", "twilio"], before: datetime, *, most: int = 1000) -> list[str]:
+        rows = self._db.execute(
+            "SELECT id FROM sessions WHERE ended IS NULL AND started < ?2 AND provider = ?1 AND NOT EXISTS"
+            " (SELECT 1 FROM session_events WHERE session = sessions.id AND at >= ?2) ORDER BY started LIMIT ?3",
+            (provider, stamp(before), most),
+        )
+        return [row[0] for row in rows]
+
 
 class WebWriting(WebReading):
     """The part of `Writing` about requests and sessions."""

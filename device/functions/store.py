@@ -141,6 +141,10 @@ class Reading(Protocol):
         """By their number."""
         ...
 
+    def quiet_sessions(self, provider: Literal["vapi", "twilio"], before: datetime, *, most: int = 1000) -> list[str]:
+        """Ids of those that are open and of which nothing was heard since then; oldest first."""
+        ...
+
     def appointments(
         self, start: datetime | None = None, end: datetime | None = None, *, cancelled: bool = False
     ) -> list[Appointment]:

@@ -104,10 +104,12 @@ class Web:
         return [self.private] if self.public is None else [self.public, self.private]
 
     async def _tidy(self) -> None:
-        """Calls that are over without a report."""
-        while self.vapi is not None:
+        """Calls that are over, and nobody has told us."""
+        endpoints = [endpoint for endpoint in (self.vapi, self._twilio) if endpoint is not None]
+        while endpoints:
             try:
-                await self.vapi.tidy()
+                for endpoint in endpoints:
+                    await endpoint.tidy()
             except StoreFailed as failure:
                 log.error("calls that are over cannot be closed: %s", failure.code)
             await asyncio.sleep(_TIDY_S)

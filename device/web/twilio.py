@@ -32,12 +32,16 @@ log = logging.getLogger("wakeline.web.twilio")
 VOICE = "/webhook/twilio/voice"
 STATUS = "/webhook/twilio/status"
 FALLBACK = "/webhook/twilio/fallback"
+NO_FINAL_STATUS = "no-final-status"
+"""Why a session was closed of whose end Twilio has not told."""
 TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 _VOICE_NUMBER = -1
 """The place of the voice request in the session: before SequenceNumber 0."""
 _AFTER_NUMBER = 1_000_000
 """... and of what followed our dialling: after every SequenceNumber."""
+_LONGEST = timedelta(hours=5)
+"""Twilio ends a call after four hours, and tells of nothing while people talk."""
 _MOST_REMEMBERED = 1000
 _REPEATED = timedelta(seconds=60)
 """Twilio sends a request again within seconds; what comes later is a replay and gets no credential."""
@@ -110,6 +114,16 @@ class TwilioEndpoint:
         await self._noted(form, request.received)
         done = form.dialled in ("completed", "answered")
         return _twiml(twiml.hang_up() if done else self._sorry())
+
+    async def tidy(self) -> int:
+        """Close calls whose final status never came; how many. Now and then."""
+        now = self._clock()
+
+        def work(store: Writing) -> int:
+            quiet = store.quiet_sessions("twilio", now - _LONGEST)
+            return sum(store.close_session(id, NO_FINAL_STATUS, "", now) for id in quiet)
+
+        return await asyncio.wrap_future(self._store.submit(work))
 
     async def aclose(self) -> None:
         for task in self._handed.values():

@@ -143,12 +143,7 @@ class VapiEndpoint:
         def work(tx: Writing) -> int:
             for session in over:
                 tx.close_session(session.key, session.reason or NO_REPORT, "", now)
-            stale = [
-                row.id
-                for row in tx.sessions()
-                if row.provider == "vapi" and row.ended is None and row.started < before and row.id not in here
-            ]
-            quiet = [id for id in stale if all(event.at < before for event in tx.session_events(id)[-1:])]
+            quiet = [id for id in tx.quiet_sessions("vapi", before) if id not in here]
             return len(over) + sum(tx.close_session(id, NO_REPORT, "", now) for id in quiet)
 
         return await committed(self._store, work)
