@@ -66,32 +66,42 @@ class RecognitionJob:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
+        self._lost: TurnId | None = None
+        """The turn whose utterance a failure has taken: said once, and the rest of its audio is for nobody."""
 
     def prepare(self) -> Iterator[None]:
         yield from ()
 
     def run(self, command: Command) -> Iterator[Event]:
+        if self._lost == command.turn and isinstance(command, FeedRecognition | DecodePartial):
+            return
+        if self._lost == command.turn and isinstance(command, FinishRecognition):
+            yield FinalText(turn=command.turn, text="")
+            return
         try:
-            match command:
-                case StartRecognition():
-                    self._recognizer.start(command.phrases)
-                case FeedRecognition():
-                    self._recognizer.feed(np.frombuffer(command.pcm, np.int16))
-                case DecodePartial():
-                    found = self._recognizer.partial()
-                    yield PartialText(
-                        turn=command.turn, text=found.text, stable=found.stable, confidence=found.confidence
-                    )
-                case FinishRecognition():
-                    found = self._recognizer.finish()
-                    yield FinalText(turn=command.turn, text=found.text, confidence=found.confidence)
-                case AbortRecognition():
-                    self._recognizer.abort()
+            yield from self._do(command)
         except EngineError as error:
+            self._lost = command.turn
             log.warning("recognizer: %s: %s", error.code, type(error).__name__)
             yield EngineFailed(engine="stt", code=error.code, turn=command.turn)
             if isinstance(command, FinishRecognition):
                 yield FinalText(turn=command.turn, text="")
+
+    def _do(self, command: Command) -> Iterator[Event]:
+        match command:
+            case StartRecognition():
+                self._lost = None
+                self._recognizer.start(command.phrases)
+            case FeedRecognition():
+                self._recognizer.feed(np.frombuffer(command.pcm, np.int16))
+            case DecodePartial():
+                found = self._recognizer.partial()
+                yield PartialText(turn=command.turn, text=found.text, stable=found.stable, confidence=found.confidence)
+            case FinishRecognition():
+                found = self._recognizer.finish()
+                yield FinalText(turn=command.turn, text=found.text, confidence=found.confidence)
+            case AbortRecognition():
+                self._recognizer.abort()
 
     def interrupt(self, turn: TurnId) -> None:
         """A decoding is short; what waits behind it is dropped by the inbox."""

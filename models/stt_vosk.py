@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.catalog import catalog, resolve
-from models.engines import RATE, EngineError, EngineUnavailable, Hypothesis, ModelUnavailable, Pcm
+from models.engines import RATE, EngineError, EngineUnavailable, Hypothesis, ModelUnavailable, Pcm, Word
 from models.stt_moonshine import common_prefix
 
 _ACOUSTIC = ("am/final.mdl", "final.mdl")
@@ -28,36 +28,85 @@ _STEADY = 2.0
 """Loudest over quietest tenth of a second: a second or more that stays below 6 dB is noise. Vosk hears words in it,
 and may be certain of them."""
 _UNKNOWN = "[unk]"
+_MOST_PHRASES, _MOST_WORDS = 24, 3
+"""A grammar helps where a short answer is expected; examples of whole requests would bend whatever is said."""
+_SURE = 0.8
+"""Each word of a grammar's result, to be believed before the free one."""
+_RENEW_AFTER = 600 * RATE
+"""So much audio after which a recognizer is made anew: it keeps all it ever composed of its graph, 5 MB a minute."""
+
+
+class _Ear:
+    """One of the library's recognizers, and what it has closed of the utterance."""
+
+    def __init__(self, recognizer: Any) -> None:
+        self._recognizer = recognizer
+        self.words: list[Word] = []
+        """The unknown one too."""
+        self.taken = 0
+        """Samples in its life."""
+        recognizer.SetWords(True)
+        recognizer.AcceptWaveform(bytes(2 * _WARM_UP))
+        recognizer.FinalResult()
+
+    def feed(self, piece: Pcm) -> None:
+        """Decode more of it."""
+        self.taken += len(piece)
+        # The library has an endpoint of its own, in a pause; the utterance goes on all the same.
+        if self._recognizer.AcceptWaveform(piece.tobytes()):
+            self._take(self._recognizer.Result())
+
+    def going_on(self) -> list[str]:
+        """The words since the last closed piece."""
+        found = json.loads(self._recognizer.PartialResult())
+        # Before any audio, and after its own endpoint, the library writes "text" where "partial" belongs.
+        return str(found.get("partial") or found.get("text") or "").split()
+
+    def finish(self) -> list[Word]:
+        """All words of the utterance; empty for the next one."""
+        self._take(self._recognizer.FinalResult())
+        words, self.words = self.words, []
+        return words
+
+    def expect(self, grammar: str) -> None:
+        """Only between utterances: with audio inside it would end the process."""
+        self._recognizer.SetGrammar(grammar)
+
+    def _take(self, result: str) -> None:
+        for word in json.loads(result).get("result", ()):
+            self.words.append(Word(word["word"], min(1.0, max(0.0, float(word["conf"])))))
 
 
 class VoskRecognizer:
     """`confidence` is the mean of the words'; partials have none (Vosk's are not worth it, and cost a second).
 
-    One recognizer lives as long as the engine and is emptied by a `FinalResult` that nobody reads: `Reset` would let
-    audio leak into the next utterance. Word times are not given: they count on over all utterances.
+    A recognizer of the library lives over many utterances and is emptied by a `FinalResult` that nobody reads: `Reset`
+    would let audio leak into the next utterance. Word times are not given: they count on over all utterances.
     """
 
-    def __init__(self, model: str | Path = "vosk-small-en", grammar: bool = False) -> None:
+    def __init__(
+        self, model: str | Path = "vosk-small-en", grammar: bool | None = None, unknown: str = _UNKNOWN
+    ) -> None:
         """`model` is a name of the catalog or a Vosk model's folder.
 
-        With `grammar` an utterance that comes with phrases can *only* be heard as words of these: nothing else can be
-        answered then, and a model without a word for the unknown makes one of them of any noise. What the dialog
-        expects is a hint and no more, so it is off unless somebody asks for it.
+        Where a few short phrases are expected, a second recognizer that knows only these listens beside the free one,
+        and is believed when it is sure of every word and heard none that is `unknown` to it. A model without a word
+        for the unknown makes one of its words of any noise: without it there is no second one. `grammar` True: only
+        the phrases can be heard at all; False: phrases do not count.
         """
         self._where = model
-        self._bound_wanted = grammar
+        self._grammar_wanted = grammar
+        self._unknown = unknown
         self._model: Any = None
-        self._free: Any = None
-        self._bound: Any = None
-        """Made at the first grammar and kept, so that the free one never changes its graph."""
         self._new: Any = None
-        self._open: Any = None
-        """The one of the two that hears the utterance; None when none is open, and then both are empty."""
+        self._free: _Ear | None = None
+        self._bound: _Ear | None = None
+        """Made at the first grammar and kept, so that the free one never changes its graph."""
+        self._open: list[_Ear] = []
+        """Those that hear the utterance, the one whose partials count first; none when none is open."""
         self._length = 0
         self._rest: Pcm = np.zeros(0, np.int16)
         self._loudest, self._quietest = 0.0, float("inf")
-        self._said: list[str] = []
-        self._certain: list[float] = []
         self._partials: deque[list[str]] = deque(maxlen=_AGREEING)
 
     def load(self) -> None:
@@ -72,70 +121,77 @@ class VoskRecognizer:
             # Only by path: by a language or a name the package would go to the network, and exit if it is not there.
             self._model = vosk.Model(str(folder))
             self._new = vosk.KaldiRecognizer
-            self._free = self._made()
+            self._free = _Ear(self._new(self._model, RATE))
         except Exception as error:  # the package raises nothing more exact
             raise ModelUnavailable(f"{folder} is damaged or no Vosk model ({error})") from error
 
     def start(self, phrases: Sequence[str] = ()) -> None:
-        """Begin an utterance; the phrases count only where a grammar was asked for."""
+        """Begin an utterance; what the phrases do is told at the constructor."""
         if self._free is None:
             raise EngineError("the recognizer is not loaded")
         self.abort()
-        grammar = self._grammar(phrases) if self._bound_wanted else None
-        self._open = self._free if grammar is None else self._bounded(grammar)
+        if self._free.taken > _RENEW_AFTER:
+            self._free = _Ear(self._new(self._model, RATE))
+        grammar = self._grammar(phrases)
+        if grammar is None:
+            self._open = [self._free]
+        elif self._grammar_wanted:
+            self._open = [self._bounded(grammar)]
+        else:
+            self._open = [self._free, self._bounded(grammar)]
 
     def feed(self, pcm: Pcm) -> None:
         """Append audio and decode it (14 ms for every quarter second of it); beyond 30 s it is dropped."""
-        recognizer = self._utterance()
+        self._utterance()
         piece = pcm[: _LONGEST - self._length]
         if piece.dtype != np.int16 or piece.ndim != 1:
             raise EngineError("audio is mono int16")
         self._length += len(piece)
         self._measure(piece)
-        # The library has an endpoint of its own, in a pause; the utterance goes on all the same.
-        if len(piece) and recognizer.AcceptWaveform(piece.tobytes()):
-            self._take(json.loads(recognizer.Result()))
+        if len(piece):
+            for ear in self._open:
+                ear.feed(piece)
 
     def partial(self) -> Hypothesis:
         """What was said so far; `stable` is what the library has closed, or the last three partials agree on."""
-        recognizer = self._utterance()
-        found = json.loads(recognizer.PartialResult()) if self._length else {}
-        # Before any audio, and after its own endpoint, the library writes "text" where "partial" belongs.
-        going_on = str(found.get("partial") or found.get("text") or "").split()
-        words = [*self._said, *going_on]
+        ear = self._utterance()
+        said = [word.text for word in ear.words if word.text != self._unknown]
+        words = [*said, *(ear.going_on() if self._length else [])]
         self._partials.append(words)
         agreed = common_prefix(self._partials) if len(self._partials) == _AGREEING else 0
-        stable = words[: max(agreed, len(self._said))]
+        stable = words[: max(agreed, len(said))]
         return Hypothesis(" ".join(words), " ".join(stable))
 
     def finish(self) -> Hypothesis:
         """Close the utterance; takes 10 to 60 ms."""
-        self._take(json.loads(self._utterance().FinalResult()))
+        self._utterance()
+        heard = [ear.finish() for ear in self._open]
+        words = preferred(heard[0], heard[-1], self._unknown) if len(heard) > 1 else heard[0]
         if self._length >= _JUDGED and self._loudest < _STEADY * self._quietest:
-            self._said, self._certain = [], []
-        text = " ".join(self._said)
-        confidence = sum(self._certain) / len(self._certain) if self._certain else None
+            words = []
+        kept = tuple(word for word in words if word.text != self._unknown)
         self._forget()
-        return Hypothesis(text, text, confidence)
+        text = " ".join(word.text for word in kept)
+        confidence = sum(word.confidence for word in kept) / len(kept) if kept else None
+        return Hypothesis(text, text, confidence, kept)
 
     def abort(self) -> None:
         """Forget the utterance."""
-        if self._open is not None:
-            self._open.FinalResult()
+        for ear in self._open:
+            ear.finish()
         self._forget()
 
     def _forget(self) -> None:
-        self._open = None
+        self._open = []
         self._length = 0
         self._rest = self._rest[:0]
         self._loudest, self._quietest = 0.0, float("inf")
-        self._said, self._certain = [], []
         self._partials.clear()
 
-    def _utterance(self) -> Any:
-        if self._open is None:
+    def _utterance(self) -> _Ear:
+        if not self._open:
             raise EngineError("no utterance is open")
-        return self._open
+        return self._open[0]
 
     def _measure(self, piece: Pcm) -> None:
         """The levels of whole tenths of a second, however the audio is cut."""
@@ -148,37 +204,40 @@ class VoskRecognizer:
             self._loudest = max(self._loudest, float(levels.max()))
             self._quietest = min(self._quietest, float(levels.min()))
 
-    def _take(self, result: Mapping[str, Any]) -> None:
-        """A closed piece of the utterance."""
-        heard = [(word["word"], word["conf"]) for word in result.get("result", ()) if word["word"] != _UNKNOWN]
-        self._said += [word for word, _ in heard]
-        self._certain += [min(1.0, max(0.0, float(sure))) for _, sure in heard]
-
-    def _made(self, *grammar: str) -> Any:
-        recognizer = self._new(self._model, RATE, *grammar)
-        recognizer.SetWords(True)
-        recognizer.AcceptWaveform(bytes(2 * _WARM_UP))
-        recognizer.FinalResult()
-        return recognizer
-
-    def _bounded(self, grammar: str) -> Any:
+    def _bounded(self, grammar: str) -> _Ear:
         """The recognizer that hears nothing else; empty now, for a change within an utterance ends the process."""
-        if self._bound is None:
-            self._bound = self._made(grammar)
+        if self._bound is None or self._bound.taken > _RENEW_AFTER:
+            self._bound = _Ear(self._new(self._model, RATE, grammar))
         else:
-            self._bound.SetGrammar(grammar)
+            self._bound.expect(grammar)
         return self._bound
 
     def _grammar(self, phrases: Sequence[str]) -> str | None:
         """Phrases as the library wants them; None without one that it could hear: an empty list ends the process."""
-        known = [text for text in map(_as_written, phrases) if text and all(map(self._knows, text.split()))]
+        if self._grammar_wanted is False:
+            return None
+        written = [text for text in map(_as_written, phrases) if text]
+        if self._grammar_wanted is None and not (specific(written) and self._knows(self._unknown)):
+            return None
+        known = [text for text in written if all(map(self._knows, text.split()))]
         if not known:
             return None
         # As it is: the library does not read JSON's escapes.
-        return json.dumps([*known, *([_UNKNOWN] if self._knows(_UNKNOWN) else [])], ensure_ascii=False)
+        return json.dumps([*known, *([self._unknown] if self._knows(self._unknown) else [])], ensure_ascii=False)
 
     def _knows(self, word: str) -> bool:
         return int(self._model.vosk_model_find_word(word)) >= 0
+
+
+def specific(phrases: Sequence[str]) -> bool:
+    """Whether a short answer is expected."""
+    return 0 < len(phrases) <= _MOST_PHRASES and all(len(phrase.split()) <= _MOST_WORDS for phrase in phrases)
+
+
+def preferred(free: list[Word], bound: list[Word], unknown: str) -> list[Word]:
+    """What the grammar's recognizer heard, if it is sure of every word and the free one heard about as many."""
+    sure = all(word.confidence >= _SURE and word.text != unknown for word in bound)
+    return bound if bound and sure and abs(len(bound) - len(free)) <= 1 else free
 
 
 def _as_written(phrase: str) -> str:
