@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from device.app import House, build
+from device.appliance import LATE_SENTENCE
 from device.config import Config
 from device.dialog.reply import PlaceCall, Reply
 from device.functions.contract import StillWorking
@@ -77,6 +78,8 @@ class Conversation:
 
     def turn(self, loop: asyncio.Runner, text: str) -> None:
         """Answer one text, and do what follows from it."""
+        if self._turns == 0:
+            self._tell_waiting()
         if self._name is None:
             reply = loop.run(self._answer(text))
         else:
@@ -100,6 +103,15 @@ class Conversation:
             with self._house.store.transaction() as store:
                 store.mark_delivered(late.call.id)
             self._awaited -= 1
+
+    def _tell_waiting(self) -> None:
+        """What ended for this conversation after its last command was interrupted."""
+        with self._house.store.transaction() as store:
+            waiting = store.undelivered(self._session)
+            for one in waiting:
+                store.mark_delivered(one.id)
+        for one in waiting:
+            self._view.said(one.sentence or LATE_SENTENCE)
 
     async def _answer(self, text: str) -> Reply:
         self._turns += 1

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from device.config import load_config
 from device.functions.contract import StillWorking
 from tests.house_rig import configure, opened, recorded
-from tests.live_rig import appliance
+from tests.live_rig import ROOT, WAKELINE, appliance
+from tests.offline_commands import Home
 from tests.slow_rig import Gate, gate
 from tests.test_service_processes import no_card
 from tests.test_service_web import SECRET, post, public_port
@@ -133,6 +137,43 @@ def test_told_once_although_it_was_killed_in_between(tmp_path: Path, ends: str) 
         assert held.runs == (2 if ends == "after it" else 1)
 
     asyncio.run(whole())
+
+
+@pytest.mark.service
+def test_a_command_that_was_killed_is_told_by_the_next_one_of_its_session(tmp_path: Path) -> None:
+    """`wakeline ask --session` has nobody to tell after it was killed: the next turn of the session does."""
+    file = configure(tmp_path)
+    home = Home(tmp_path)
+    environment = no_card(tmp_path) | {"PYTHONPATH": str(ROOT)}
+
+    def ask(*texts: str) -> list[str]:
+        return home.here("--config", str(file), "ask", "--session", "desk", *texts).said
+
+    async def finish(held: Gate) -> None:
+        async with opened(load_config(file)):
+            (await asyncio.to_thread(held.begun)).close()
+            async with asyncio.timeout(20):
+                while state(tmp_path) == ["running"]:
+                    await asyncio.sleep(0)
+
+    with gate() as held, mock.patch("sys.stdin", io.StringIO()):
+        held.write_function(tmp_path / "functions")
+        (tmp_path / "functions" / "slow.yaml").write_text("intents: {slowBooking: {sentences: [look for a table]}}")
+        command = [*WAKELINE, "--config", str(file), "ask", "--session", "desk", "look for a table"]
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as process:
+            run = held.begun()
+            wait_until(lambda: state(tmp_path) == ["running"], 20, "it is recorded")
+            process.kill()
+        run.close()
+        asyncio.run(finish(held))
+        told, time = ask("what time is it")
+        assert told == "Your table is ready."
+        assert time.startswith("It's ")
+        assert len(ask("what time is it")) == 1, "told once"
+
+
+def state(folder: Path) -> list[str]:
+    return [call.state for call in recorded(folder) if call.name == "slowBooking"]
 
 
 def polled(port: int, handle: dict[str, str]) -> tuple[int, Any]:

@@ -78,14 +78,13 @@ async def measure(folder: Path, sessions: int, every: int) -> list[Sample]:
     await web.start()
     connections = [Connection("127.0.0.1", web.public.port) for _ in range(AT_ONCE)]
     samples: list[Sample] = []
-    began, sampled = time.monotonic(), datetime.now(UTC)
+    began = time.monotonic()
     try:
         for first in range(0, sessions, every):
-            now = datetime.now(UTC)
+            since = datetime.now(UTC)
             numbers = iter(range(first, min(first + every, sessions)))
             await asyncio.gather(*(_callers(connection, numbers) for connection in connections))
-            await asyncio.to_thread(house.store.prune, sampled)
-            sampled = now
+            await asyncio.to_thread(house.store.prune, since)
             live = len(list(web.vapi._sessions))
             samples.append(_sample(first + every, time.monotonic() - began, live, folder))
             print(samples[-1], file=sys.stderr, flush=True)
