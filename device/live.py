@@ -304,6 +304,7 @@ class Live:
             "state": _STATUS[self._microphone] if self._ready else "starting",
             "epoch": self._epoch,
             "ears": self._ears.pid if self._ears else None,
+            **(self._web.status() if self._web is not None else {}),
         }
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -100,6 +100,16 @@ class Web:
         if self.vapi is not None:
             self.vapi.late.accept(late)
 
+    def status(self) -> Mapping[str, object]:
+        """For `wakeline status`: what came since the start, in numbers."""
+        counts = self.door.counts()
+        return {
+            "web_port": self.public.port if self.public is not None else None,
+            "webhooks_seen": counts.seen,
+            "webhooks_refused": sum(counts.refused.values()),
+            "webhooks_replayed": counts.replayed,
+        }
+
     def _listeners(self) -> list[Listener]:
         return [self.private] if self.public is None else [self.public, self.private]
 
