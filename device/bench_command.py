@@ -1,4 +1,4 @@
-"""Measuring on this machine: `wakeline bench webhooks | tts | stt`."""
+"""Measuring on this machine: `wakeline bench loop | webhooks | tts | stt`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from device.bench import engines, webhooks
+from device.bench import engines, loop_command, webhooks
 from device.config import Config
 
 _MEANINGS = {
@@ -28,7 +28,8 @@ _MEANINGS = {
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The arguments of `wakeline bench`."""
     parser = subparsers.add_parser("bench", help="measure it on this machine", description=__doc__)
-    sub = parser.add_subparsers(dest="bench_command", required=True, metavar="webhooks|tts|stt")
+    sub = parser.add_subparsers(dest="bench_command", required=True, metavar="loop|webhooks|tts|stt")
+    loop_command.add_parser(sub)
     engines.add_parsers(sub)
     load = webhooks.Load()
     web = sub.add_parser(

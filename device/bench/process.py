@@ -16,18 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from device.bench.options import ProcessFailed
+
 _DEADLINE_S = 120.0
 _LOOK_S = 0.01
 _SETTLE_S = 2.0
 _COMMAND = "from device.cli import main; raise SystemExit(main(['run']))"
 _BARE = "import numpy, onnxruntime, sys; print(flush=True); sys.stdin.read()"
 _FOREIGN = ("WAKELINE_", "VAPI_", "TWILIO_", "CREDENTIALS_", "NOTIFY_", "WATCHDOG_", "STATE_", "RUNTIME_")
-
-
-class ProcessFailed(Exception):
-    """The appliance did not come up; `code` is stable."""
-
-    code = "bench-start"
 
 
 @dataclass(frozen=True, slots=True)
