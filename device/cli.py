@@ -23,6 +23,7 @@ from device import (
     vapi_command,
     webhook_command,
 )
+from device.bench.options import BenchFault
 from device.bench.servers import ServerFailed
 from device.bench.stt import DataInvalid
 from device.calls.policy import CallRefusal
@@ -37,6 +38,7 @@ from models.engines import EngineError
 Command = Callable[[argparse.Namespace, Config], int]
 
 _FAULTS = (
+    BenchFault,
     CallRefusal,
     ConfigError,
     ControlError,
@@ -166,6 +168,11 @@ def _control(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _looking(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     sub.add_parser("devices", help="the sound cards there are").set_defaults(command=_devices)
     config = sub.add_parser("config", help="the settings in force, with what they mean")
+    config.add_argument(
+        "--commercial",
+        action="store_true",
+        help="the licences of all parts these settings use; exit status 1 if one of them does not suit a product",
+    )
     config.set_defaults(command=commands.show_config)
 
 

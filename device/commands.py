@@ -170,8 +170,27 @@ async def _call(name: str, via: str | None, config: Config) -> int:
             await house.close()
 
 
-def show_config(_: argparse.Namespace, config: Config) -> int:
+def show_config(arguments: argparse.Namespace, config: Config) -> int:
     """Print the settings in force as TOML, each with what it means."""
+    if arguments.commercial:
+        return _licences(config)
     print(describe(config, Secrets()))
     print(f"\n# {advice(config.paths.state_dir, config.tts.engine)}")
     return 0
+
+
+def _licences(config: Config) -> int:
+    from device.licences import Verdict, parts, unused
+
+    found = parts(config)
+    for part in found:
+        print(part.line())
+    for part in unused(config):
+        print(f"note     {part.name}: {part.licence}: installed, not used by these settings; leave it out of a product")
+    refused = sum(part.verdict is Verdict.REFUSED for part in found)
+    print(
+        f"{refused} of {len(found)} parts do not suit a product"
+        if refused
+        else f"all {len(found)} parts suit a product"
+    )
+    return 1 if refused else 0

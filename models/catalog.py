@@ -30,6 +30,8 @@ class Model:
     sha256: str
     licence: str
     source: str
+    commercial: bool = True
+    """Whether its terms allow a product to carry it."""
     distribution: str = ""
     """What pip installs to get it, with the version whose file this is."""
     package: str = ""
