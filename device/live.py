@@ -26,7 +26,9 @@ from audio.events import (
     Pressed,
     Released,
     ReplyDecided,
+    SamplesLost,
 )
+from audio.frames import RATE
 from audio.turn import Microphone
 from audio.wire import EarsConfig, Heartbeat, Message, StopEars
 from device.app import KEPT_DAYS, House, ears_config
@@ -83,6 +85,8 @@ class Live:
         """There while the microphone is wanted closed: a restart does not open it."""
         self._mute = self._mute_mark.exists()
         """The wish; `_microphone` is what the present ears have said."""
+        self._samples_lost = 0
+        """Heard by the card and dropped before we had them, since the start."""
         self._up = asyncio.Event()
         """Set once ears have been ready."""
         self._stopping = asyncio.Event()
@@ -174,6 +178,8 @@ class Live:
                 self._heard_of(Microphone.OPEN if isinstance(event, MicrophoneOpened) else Microphone.LOST)
             case MicrophoneMuted():
                 self._heard_of(Microphone.MUTED)
+            case SamplesLost():
+                self._samples_lost += event.count
             case MicrophoneLost() if self._microphone is not Microphone.MUTED:
                 self._heard_of(Microphone.LOST)
         for follow in self._house.appliance.observe(event):
@@ -304,6 +310,7 @@ class Live:
             "state": _STATUS[self._microphone] if self._ready else "starting",
             "epoch": self._epoch,
             "ears": self._ears.pid if self._ears else None,
+            "lost_ms": self._samples_lost * 1000 // RATE,
             **(self._web.status() if self._web is not None else {}),
         }
 

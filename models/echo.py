@@ -15,6 +15,8 @@ _HANG = 100
 _OVERLAP = 5
 """Frames in which both paths run before the canceller's output is faded in: its first ones still hold old audio."""
 _SILENT = 2
+_MOST_DELAY_MS = 500
+"""The canceller fails when it is told more; a loudspeaker that was opened in the middle of a word may be so late."""
 
 
 class WebRtcEchoCanceller:
@@ -67,7 +69,7 @@ class WebRtcEchoCanceller:
 
     def _cancelled(self, near: Pcm, far: Pcm, delay: int) -> Pcm:
         self._canceller.process_reverse_stream(self._frame(far))
-        self._canceller.set_stream_delay_ms(max(0, delay) * 1000 // RATE)
+        self._canceller.set_stream_delay_ms(min(max(0, delay) * 1000 // RATE, _MOST_DELAY_MS))
         return self._through(self._canceller, near)
 
     def _through(self, module: Any, samples: Pcm) -> Pcm:

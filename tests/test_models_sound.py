@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.echo import WebRtcEchoCanceller
-from models.engines import EngineError, Pcm
+from models.engines import RATE, EngineError, Pcm
 from models.vad import WebRtcVoiceDetector
 from tests.models_speech import frames, noise, say
 
@@ -70,3 +70,12 @@ def test_a_talker_is_left_alone_while_the_loudspeaker_is_silent() -> None:
     silence = np.zeros(160, np.int16)
     heard = np.concatenate([canceller.process(frame, silence, DELAY) for frame in frames(near)])
     assert abs(decibels(heard) - decibels(near)) < 1.5
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("delay", [0, RATE // 2, RATE // 2 + 16, 100 * RATE])
+def test_no_delay_of_a_card_is_too_long_for_the_canceller(delay: int) -> None:
+    canceller = WebRtcEchoCanceller()
+    canceller.load()
+    far = np.full(160, 3_000, np.int16)
+    assert len(canceller.process(far, far, delay)) == 160

@@ -42,12 +42,12 @@ PRELUDE = """
 class Child:
     """A script that uses the card in a process of its own; what it says is JSON, one fact a line."""
 
-    def __init__(self, card: VirtualCard, script: str, name: str) -> None:
+    def __init__(self, card: VirtualCard, script: str, name: str, **env: str) -> None:
         self._path = card.folder / f"{name}.jsonl"
         code = textwrap.dedent(PRELUDE) + textwrap.dedent(script)
         with self._path.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code], env=card.env, cwd=ROOT, stdin=subprocess.PIPE, stdout=out
+                [sys.executable, "-c", code], env={**card.env, **env}, cwd=ROOT, stdin=subprocess.PIPE, stdout=out
             )
 
     def facts(self) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def card() -> Iterator[VirtualCard]:
 def child(request: pytest.FixtureRequest) -> Iterator[Any]:
     children: list[Child] = []
 
-    def start(card: VirtualCard, script: str) -> Child:
-        children.append(Child(card, script, request.node.name))
+    def start(card: VirtualCard, script: str, **env: str) -> Child:
+        children.append(Child(card, script, request.node.name, **env))
         return children[-1]
 
     yield start
@@ -193,6 +193,63 @@ def test_mute_gives_the_microphone_back_while_the_loudspeaker_plays(card: Virtua
     recording.stop()
     talker.tell("open")
     wait_until(lambda: card.microphone_users() == 1, 5, "the microphone is in use again")
+
+
+def test_one_channel_of_an_array_is_heard_or_all_of_them(card: VirtualCard, child: Any, tmp_path: Path) -> None:
+    hertz = (300, 500, 700, 900)
+    source = card.array()
+    player = card.play_array([tone(hz, 15) for hz in hertz])
+    script = f"""
+        for channel in (0, 2, 3, -1):
+            card = SoundCard(channel=channel, channels=4)
+            card.open_input()
+            while (frame := card.read(1)) is None or not np.abs(frame).max() > 1500: pass
+            frames = [card.read(1) for _ in range(60)]
+            card.close()
+            np.save({str(tmp_path)!r} + f"/{{channel}}.npy", np.concatenate(frames[10:]))
+        for options in (dict(channel=4, channels=4), dict(channel=1), dict(channel=0, channels=99)):
+            card = SoundCard(**options)
+            try:
+                card.open_input()
+            except SoundCardError as error:
+                say(**{{f"refused_{{options['channel']}}": [error.code, str(error)]}})
+        say(done=True)
+    """
+    listener = child(card, script, PULSE_SOURCE=source)
+    listener.wait_for("done", 25)
+    for channel, expected in ((0, {300}), (2, {700}), (3, {900}), (-1, set(hertz))):
+        pcm = np.load(tmp_path / f"{channel}.npy").astype(np.float64)
+        at = np.arange(len(pcm))
+        level = {hz: 2 * abs(np.exp(-2j * np.pi * hz * at / RATE) @ pcm) / len(pcm) for hz in hertz}
+        assert {hz for hz in hertz if level[hz] > 1_000} == expected, (channel, level)
+        assert max(level.values()) == pytest.approx(8_000 / len(expected), rel=0.1)
+    facts = listener.facts()
+    assert [facts[f"refused_{channel}"][0] for channel in (4, 1, 0)] == ["no-channel"] * 3
+    assert "has 4, counted from 0" in facts["refused_4"][1]
+    assert "set audio.channels" in facts["refused_1"][1]
+    player.terminate()
+
+
+def test_what_a_stalled_pump_misses_is_counted(card: VirtualCard, child: Any) -> None:
+    script = """
+        card.open_input()
+        for _ in range(200): card.read(1)
+        while card.read(0) is not None: pass
+        card.lost()
+        start, samples = time.monotonic(), 0
+        time.sleep(2.5)
+        while time.monotonic() - start < 5:
+            frame = card.read(1)
+            samples += 0 if frame is None else len(frame)
+        say(samples=samples, lost=card.lost(), took=time.monotonic() - start)
+        card.close()
+    """
+    stalled = child(card, script)
+    stalled.wait_for("took", 25)
+    facts = stalled.facts()
+    # The ring holds a second; what came in the other one and a half is lost.
+    assert facts["lost"] == pytest.approx(1.5 * RATE, rel=0.1)
+    assert facts["samples"] + facts["lost"] == pytest.approx(facts["took"] * RATE, rel=0.02)
 
 
 def test_an_unplugged_card_is_noticed_and_found_again(child: Any) -> None:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +25,7 @@ from audio.wav import read_wav
 PROGRAMS = ("pulseaudio", "pactl", "pacat", "parec")
 START_S = 15.0
 RAW = ("--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
+QUADRO = "channels=4 channel_map=front-left,front-right,rear-left,rear-right"
 PROMPT = "--latency-msec=20"
 """The daemon serves all clients as promptly as the most demanding one asks."""
 UNHURRIED = "--latency-msec=300"
@@ -95,20 +96,24 @@ class VirtualCard:
     def start(self) -> None:
         """Start the daemon, also again after `kill`, on the same socket."""
         self.socket.unlink(missing_ok=True)
-        modules = [
-            f"module-native-protocol-unix socket={self.socket} auth-anonymous=1",
-            "module-null-sink sink_name=speaker rate=48000",
-            "module-null-sink sink_name=room rate=48000",
-            "module-remap-source source_name=mic master=room.monitor",
-        ]
-        if self._loopback_ms is not None:
-            modules.append(f"module-loopback source=speaker.monitor sink=room latency_msec={self._loopback_ms}")
+        modules = [f"module-native-protocol-unix socket={self.socket} auth-anonymous=1", *self._sound()]
         options = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
         for module in modules:
             options += ["-L", module]
         log = (self.folder / "daemon.log").open("ab")
         self._daemon = self._spawn(["pulseaudio", *options], stdout=log, stderr=log)
         wait_until(self._answers, START_S, f"PulseAudio up, see {self.folder}/daemon.log")
+        self._keep_awake()
+
+    def _sound(self) -> list[str]:
+        """The modules that are the card."""
+        modules = ["module-null-sink sink_name=speaker rate=48000", "module-null-sink sink_name=room rate=48000"]
+        modules.append("module-remap-source source_name=mic master=room.monitor")
+        if self._loopback_ms is not None:
+            modules.append(f"module-loopback source=speaker.monitor sink=room latency_msec={self._loopback_ms}")
+        return modules
+
+    def _keep_awake(self) -> None:
         # An idle null sink sleeps up to 2 s before it serves a new client: real cards do not, so keep these awake.
         for sink in ("speaker", "room"):
             with open("/dev/zero", "rb") as silence:
@@ -166,6 +171,43 @@ class VirtualCard:
         wanted = round(seconds * RATE)
         wait_until(lambda: recording.samples >= wanted, seconds + 15, f"{seconds} s recorded")
         return recording.stop()[:wanted]
+
+    def unplug(self) -> None:
+        """The card is gone, the sound server stays. Without a sound of its own it has nothing to move a stream to."""
+        for line in reversed(self.pactl("list", "short", "modules").splitlines()):
+            number, name, *_ = line.split("\t")
+            if name != "module-native-protocol-unix":
+                self.pactl("unload-module", number)
+
+    def plug(self) -> None:
+        """It is back."""
+        for module in self._sound():
+            self.pactl("load-module", *module.split())
+        self._keep_awake()
+
+    def array(self) -> str:
+        """A microphone of four channels beside the other one; returns the name of its source. It hears `play_array`."""
+        self.pactl("load-module", "module-null-sink", "sink_name=around", "rate=48000", *QUADRO.split())
+        remap = ("module-remap-source", "source_name=array", "master=around.monitor", "remix=no")
+        self.pactl("load-module", *remap, *QUADRO.split())
+        return "array"
+
+    def play_array(self, channels: Sequence[Pcm]) -> subprocess.Popen[bytes]:
+        """A sound of its own into each channel of the array."""
+        path = self.folder / "array.raw"
+        path.write_bytes(np.stack(channels, axis=1).tobytes())
+        quadro = ("--channels=4", "--channel-map=front-left,front-right,rear-left,rear-right")
+        with path.open("rb") as file:
+            return self._spawn(["pacat", "--playback", "--device=around", *RAW[:3], *quadro, UNHURRIED], stdin=file)
+
+    def freeze(self) -> None:
+        """The sound server answers nobody any more, and holds up whoever asks it."""
+        assert self._daemon is not None
+        self._daemon.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._daemon is not None
+        self._daemon.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """The card is unplugged: the daemon dies without a word."""

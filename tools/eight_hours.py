@@ -2,11 +2,11 @@
 
     nice -n 15 python -m tools.eight_hours [--hours 8] [--tts piper] [--json OUT.json]
 
-A lobby with pink noise 60 dB below full scale; four requests an hour that begin with the wake word, a timer that rings
-until somebody says "stop", and twice an hour people who talk to each other. The sound is made as it is needed. Work
-takes a fixed time on the virtual computer, so a busy machine changes nothing but how long it runs. Exit status 1 if
-memory has grown by more than 5 % since the first hour, if the clock has slipped, or if less than three of four requests
-were answered.
+A lobby with pink noise 60 dB below full scale; four requests an hour (`--every`: more) that begin with the wake word, a
+timer that rings until somebody says "stop", and twice an hour people who talk to each other. The sound is made as it is
+needed. Work takes a fixed time on the virtual computer, so a busy machine changes nothing but how long it runs. Exit
+status 1 if memory has grown by more than 5 % since the first hour, if the clock has slipped, or if less than three of
+four requests were answered.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class Sample:
     wall_s: float
     pss_mb: float
     rss_mb: float
+    own_mb: float
+    """PSS of this process alone; the rest is the synthesizer's."""
     processes: int
     objects: int
     """Python objects of this process that the garbage collector knows."""
@@ -91,7 +93,7 @@ class Sample:
 class Lobby:
     """What the microphone hears; made as it is needed, the same for the same seed."""
 
-    def __init__(self, hours: float, voice: Synthesizer, seed: int) -> None:
+    def __init__(self, hours: float, voice: Synthesizer, every_s: float, seed: int) -> None:
         self._end = round(hours * HOUR_S * RATE) // FRAME * FRAME
         self._rng = np.random.default_rng(seed)
         self._noise = _pink(60 * RATE, self._rng) * 32768 * 10 ** (NOISE_DB / 20)
@@ -100,7 +102,8 @@ class Lobby:
         self._talk = np.concatenate([part for text in TALK for part in (_spoken(voice, text), silence(RATE // 2))])
         self._stop = _spoken(voice, "Stop.")
         self._saying: Pcm = silence(0)
-        self._next_request = round(RATE * self._rng.uniform(60, 300))
+        self._every = every_s * RATE
+        self._next_request = round(self._every * self._rng.uniform(0.1, 0.3))
         self._next_talk = round(RATE * self._rng.uniform(400, 800))
         self._ringing_for = 0
         self.asked = 0
@@ -126,7 +129,7 @@ class Lobby:
         if state is not Turn.IDLE:
             return silence(0)
         if now >= self._next_request:
-            self._next_request += round(RATE * REQUEST_EVERY_S * self._rng.uniform(0.9, 1.1))
+            self._next_request += round(self._every * self._rng.uniform(0.9, 1.1))
             self.asked += 1
             return self._requests[(self.asked - 1) % len(self._requests)]
         if now >= self._next_talk:
@@ -176,13 +179,13 @@ class Story:
                 self.late_ms.append((now - ends).total_seconds() * 1000)
 
 
-async def listen(hours: float, tts: str, seed: int) -> tuple[Story, Lobby]:
+async def listen(hours: float, tts: str, every_s: float, seed: int) -> tuple[Story, Lobby]:
     """Play it all; a line for each sample."""
     from models.tts_hibari import HibariSynthesizer
 
     voice = HibariSynthesizer()
     voice.load()
-    lobby = Lobby(hours, voice, seed)
+    lobby = Lobby(hours, voice, every_s, seed)
     start = datetime(2031, 3, 4, 9, tzinfo=ZoneInfo("UTC"))
     config = Config(timezone="UTC", tts=TtsSection(engine=tts))  # type: ignore[arg-type]
     story = Story()
@@ -206,7 +209,7 @@ async def _play(replay: Endless, lobby: Lobby, story: Story, clock: OfflineClock
         fed += FRAME
         story.see(events, house, clock.now())
         if fed % (SAMPLE_S * RATE) == 0:
-            pss, rss, processes = memory()
+            pss, rss, own, processes = memory()
             slip_s = (clock.now() - start).total_seconds() - fed / RATE
             story.samples.append(
                 Sample(
@@ -214,6 +217,7 @@ async def _play(replay: Endless, lobby: Lobby, story: Story, clock: OfflineClock
                     wall_s=round(time.monotonic() - began, 1),
                     pss_mb=round(pss, 1),
                     rss_mb=round(rss, 1),
+                    own_mb=round(own, 1),
                     processes=processes,
                     objects=len(gc.get_objects()),
                     events=story.counts.total(),
@@ -224,10 +228,10 @@ async def _play(replay: Endless, lobby: Lobby, story: Story, clock: OfflineClock
             print(story.samples[-1], flush=True)
 
 
-def memory() -> tuple[float, float, int]:
-    """PSS and RSS in MB of this process and all below it, and how many they are."""
+def memory() -> tuple[float, float, float, int]:
+    """PSS and RSS in MB of this process and all below it, PSS of this one, and how many they are."""
     gc.collect()
-    pss = rss = 0.0
+    pss = rss = own = 0.0
     processes = list(_tree(os.getpid()))
     for pid in processes:
         with contextlib.suppress(OSError):
@@ -235,9 +239,10 @@ def memory() -> tuple[float, float, int]:
                 key, _, value = line.partition(":")
                 if key == "Pss":
                     pss += int(value.split()[0]) / 1024
+                    own = own or pss
                 elif key == "Rss":
                     rss += int(value.split()[0]) / 1024
-    return pss, rss, len(processes)
+    return pss, rss, own, len(processes)
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -297,10 +302,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--tts", choices=("piper", "hibari"), default="piper")
+    parser.add_argument("--every", type=float, default=REQUEST_EVERY_S, metavar="S", help="seconds between requests")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    story, lobby = asyncio.run(listen(arguments.hours, arguments.tts, arguments.seed))
+    story, lobby = asyncio.run(listen(arguments.hours, arguments.tts, arguments.every, arguments.seed))
     figures = judge(story, lobby)
     for name, value in figures.items():
         print(f"{name}: {value}")
