@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from device.functions.contract import StoreFailed
 from device.functions.group import Group
+from device.functions.sqlite_prune import AT_ONCE, prune_some
 from device.functions.sqlite_store import SqliteStore
 from device.functions.store import Answered, RecordedCall, Writing
 
@@ -218,3 +219,32 @@ def test_events_without_a_number_are_in_the_order_of_their_arrival(store: Sqlite
             assert writing.note_session("s", kind, "", NOW)
     with store.reading() as reading:
         assert [(event.number, event.kind) for event in reading.session_events("s")] == [(0, "a"), (1, "b"), (2, "c")]
+
+
+def test_forgetting_goes_in_steps_and_has_a_bound(store: SqliteStore) -> None:
+    with store.transaction() as writing:
+        for n in range(AT_ONCE + 500):
+            writing.record_answered(Answered(f"d{n}", 200, "application/json", b"{}", NOW - timedelta(days=40)))
+        for n in range(30):
+            writing.record_answered(Answered(f"new{n}", 200, "application/json", b"{}", NOW + timedelta(seconds=n)))
+            writing.note_session("s", "status", "", NOW, number=n)
+        running = RecordedCall("r", "slow", {}, "call", "s", "running", None, "", "", NOW - timedelta(days=400))
+        writing.record_function_call(running)
+    assert store.prune(NOW - timedelta(days=30)) == AT_ONCE + 500
+    with store._group.entered() as connection:
+        assert prune_some(connection, NOW - timedelta(days=30), most_kept=10) == 20 + 20
+    with store.reading() as reading:
+        assert [reading.answered(f"new{n}") is None for n in range(30)] == [n < 20 for n in range(30)]
+        assert [one.id for one in reading.running_calls()] == ["r"]
+
+
+def test_who_joins_a_group_is_told_by_its_commit(store: SqliteStore) -> None:
+    with store.joined() as (writing, committed):
+        add(writing, "a")
+        assert not committed.done()
+    committed.result(DEADLINE)
+    assert names(store) == ["a"]
+    with pytest.raises(ValueError, match="no"), store.joined() as (writing, committed):  # noqa: PT012
+        add(writing, "b")
+        raise ValueError("no")
+    assert names(store) == ["a"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 from device.functions.store import Store, Writing
-from device.functions.threads import Inbox, settle
+from device.functions.threads import Inbox, settle_by
 
 T = TypeVar("T")
 _inboxes: dict[asyncio.AbstractEventLoop, Inbox] = {}
@@ -29,11 +28,6 @@ async def committed(store: Store, change: Callable[[Writing], T], *, urgent: boo
     """Its value, once it is committed; raises what it raised, or `StoreFailed`."""
     news = inbox()
     end: asyncio.Future[T] = news.loop.create_future()
-
-    def done(future: Future[T]) -> None:
-        failure = future.exception()
-        value = None if failure is not None else future.result()
-        news.post(lambda: settle(end, value, failure))
-
-    store.submit(change, urgent=urgent).add_done_callback(done)
+    future = store.submit(change, urgent=urgent)
+    future.add_done_callback(lambda ended: news.post(lambda: settle_by(end, ended)))
     return await end

@@ -9,28 +9,45 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _MOST = 64
 """Entrants of one group: those who are done wait for those who are not."""
+_SHORTEST_S = 0.01
+"""A group is open for that long, or for as long as its commit will take: then half of the time goes into commits."""
 
 
 class Locked(Exception):
     """Nobody let us in within the time."""
 
 
-class _Commit:
+class Commit:
     """What the members of one group wait for."""
 
     def __init__(self) -> None:
         self.members = 0
+        self.opened = time.monotonic()
         self.done = threading.Event()
         self.error: sqlite3.Error | None = None
+        self._listeners: list[Callable[[sqlite3.Error | None], None]] = []
+        self._telling = threading.Lock()
+
+    def when_done(self, listener: Callable[[sqlite3.Error | None], None]) -> None:
+        """Called once with what failed, if anything, in the thread that commits: it must be quick."""
+        with self._telling:
+            if not self.done.is_set():
+                self._listeners.append(listener)
+                return
+        listener(self.error)
 
     def end(self, error: sqlite3.Error | None) -> None:
         self.error = error
-        self.done.set()
+        with self._telling:
+            self.done.set()
+        for listener in self._listeners:
+            listener(error)
 
 
 class Group:
@@ -43,7 +60,8 @@ class Group:
         self._inside = False
         self._urgent: deque[threading.Event] = deque()
         self._waiting: deque[threading.Event] = deque()
-        self._commit = _Commit()
+        self._commit = Commit()
+        self._open_s = _SHORTEST_S
 
     @contextlib.contextmanager
     def entered(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
@@ -53,25 +71,32 @@ class Group:
             Locked: another thread did not leave in time.
             sqlite3.Error: the database could not do it; nothing of the block is there.
         """
+        with self.joined(urgent=urgent) as (connection, commit):
+            yield connection
+        commit.done.wait()
+        if commit.error is not None:
+            raise again(commit.error)
+
+    @contextlib.contextmanager
+    def joined(self, *, urgent: bool = False) -> Iterator[tuple[sqlite3.Connection, Commit]]:
+        """The same without waiting for the commit, which its `Commit` tells of."""
         self._enter(urgent)
         try:
             if not self._db.in_transaction:
+                self._commit.opened = time.monotonic()
                 self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("SAVEPOINT entrant")
         except BaseException as error:
             self._leave(error)
             raise
         try:
-            yield self._db
+            yield self._db, self._commit
             self._db.execute("RELEASE entrant")
         except BaseException as error:
             self._undo()
             self._leave(error)
             raise
-        commit = self._leave(None)
-        commit.done.wait()
-        if commit.error is not None:
-            raise _again(commit.error)
+        self._leave(None)
 
     def _enter(self, urgent: bool) -> None:
         with self._door:
@@ -96,26 +121,26 @@ class Group:
                 self._db.execute("ROLLBACK TO entrant")
                 self._db.execute("RELEASE entrant")
 
-    def _leave(self, error: BaseException | None) -> _Commit:
-        """Let the next one in, or commit the group when nobody waits or it is large."""
+    def _leave(self, error: BaseException | None) -> None:
+        """Let the next one in, or commit the group when nobody waits, it is large or open for long."""
         commit = self._commit
         if error is None:
             commit.members += 1
         lost = commit.members > 0 and not self._db.in_transaction  # the database itself has undone everybody's
         with self._door:
-            others = bool(self._urgent or self._waiting)
-            if others and not lost and commit.members < _MOST and self._db.in_transaction:
+            room = commit.members < _MOST and time.monotonic() < commit.opened + self._open_s
+            if (self._urgent or self._waiting) and room and self._db.in_transaction:
                 self._next()
-                return commit
+                return
         undone = sqlite3.OperationalError("the group was undone")
         self._finish(commit, (error if isinstance(error, sqlite3.Error) else undone) if lost else None)
         with self._door:
-            self._commit = _Commit()
+            self._commit = Commit()
             self._next()
-        return commit
 
-    def _finish(self, commit: _Commit, lost: sqlite3.Error | None) -> None:
+    def _finish(self, commit: Commit, lost: sqlite3.Error | None) -> None:
         failure = lost
+        began = time.monotonic()
         try:
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
@@ -123,6 +148,7 @@ class Group:
             failure = error
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+        self._open_s = max(time.monotonic() - began, _SHORTEST_S)
         commit.end(failure)
 
     def _next(self) -> None:
@@ -133,7 +159,7 @@ class Group:
             self._inside = False
 
 
-def _again(error: sqlite3.Error) -> sqlite3.Error:
+def again(error: sqlite3.Error) -> sqlite3.Error:
     """The same for each member: an exception that is raised in several threads would mix their traces."""
     same = type(error)(*error.args)
     same.__dict__.update(error.__dict__)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from datetime import datetime, tzinfo
 from typing import Any
 
+from device.functions.commits import inbox
 from device.functions.context import Context, FunctionStore
 from device.functions.contract import (
     FunctionCall,
@@ -32,12 +34,15 @@ from device.functions.places import Places
 from device.functions.records import accepted, call_of, failed, keep, known, record_of, result_of, same_call
 from device.functions.registry import FunctionSpec, Registry
 from device.functions.store import RecordedCall, Store, Writing
+from device.functions.threads import Inbox
 from device.functions.unit import RecordedElsewhere, Unit
 from device.functions.workshop import Workshop
 
 ContextFactory = Callable[[FunctionCall, FunctionStore], Context]
 """Makes the context of one call; the store in it is the one passed in."""
 
+Ended = tuple[FunctionResult, RecordedCall | None]
+"""What came of a call, and the record that has still to be kept."""
 LIMIT_S = 120.0
 """A call that still works after so long is given up."""
 _log = logging.getLogger("wakeline.functions")
@@ -240,8 +245,7 @@ class Runner:
             self._late.put_nowait(LateResult(flight.call, result))
         flight.tell(result)
 
-    async def _ended(self, flight: Flight) -> tuple[FunctionResult, RecordedCall | None]:
-        """What came of it, and the record that has still to be kept."""
+    async def _ended(self, flight: Flight) -> Ended:
         try:
             return await self._carried_out(flight)
         except RecordedElsewhere:
@@ -254,9 +258,10 @@ class Runner:
             # It could not be recorded either, or the record is another call's.
             return result, None if isinstance(error, StoreFailed | IdReused) else flight.record(result)
 
-    async def _carried_out(self, flight: Flight) -> tuple[FunctionResult, RecordedCall | None]:
+    async def _carried_out(self, flight: Flight) -> Ended:
         if not flight.spec.is_async:
-            flight.job = self._workshop.start(lambda: self._at_work(flight), urgent=flight.urgent)
+            news = inbox()
+            flight.job = self._workshop.start(lambda: self._at_work(flight, news), urgent=flight.urgent)
             flight.end = flight.job.end
             return await flight.work_ended()  # type: ignore[no-any-return]
         before = await self._workshop.run(lambda: self._known(flight), urgent=flight.urgent)
@@ -273,7 +278,7 @@ class Runner:
             raise flight.timed_out()
         return result, flight.record(result)
 
-    def _at_work(self, flight: Flight) -> tuple[FunctionResult, RecordedCall | None]:
+    def _at_work(self, flight: Flight, news: Inbox) -> Ended | Future[Ended]:
         """In one thread from the first look at the store to the commit: a transaction never changes hands."""
         try:
             before = self._known(flight)
@@ -281,8 +286,9 @@ class Runner:
                 return before, None
             result = _result(flight, guarded(flight.spec, flight.ctx, flight.arguments))
             if flight.spec.effect:
-                flight.unit.commit(flight.record(result), spoken_later=flight.spoken_later(result))
-                return result, None
+                committed = flight.unit.commit(flight.record(result), spoken_later=flight.spoken_later(result))
+                news.post(flight.seat.leave)  # not only once it is committed: the next ones share the commit
+                return _then(committed, (result, None))
             if not flight.unit.finish():
                 raise flight.timed_out()
             return result, flight.record(result)
@@ -317,6 +323,21 @@ class Runner:
         except StoreFailed as failure:
             _log.error("a late result was not recorded: %s", failure)
             return False
+
+
+def _then(committed: Future[None], ended: Ended) -> Future[Ended]:
+    """Its end, once it is committed."""
+    end: Future[Ended] = Future()
+
+    def tell(future: Future[None]) -> None:
+        failure = future.exception()
+        if failure is not None:
+            end.set_exception(failure)
+        else:
+            end.set_result(ended)
+
+    committed.add_done_callback(tell)
+    return end
 
 
 def _result(flight: Flight, answer: Any) -> FunctionResult:

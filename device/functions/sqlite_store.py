@@ -16,6 +16,7 @@ from device.calls.attempts import Attempt
 from device.functions.contract import StoreFailed
 from device.functions.group import Group, Locked
 from device.functions.migrations import migrate
+from device.functions.sqlite_prune import prune_some
 from device.functions.sqlite_tables import SqliteReading, SqliteWriting
 from device.functions.store import Timer, Unheard, Writing
 from device.functions.submissions import Submission, Submissions
@@ -89,6 +90,20 @@ class SqliteStore:
         with self._failures(), self._group.entered(urgent=urgent) as connection:
             yield SqliteWriting(connection)
 
+    @contextlib.contextmanager
+    def joined(self, *, urgent: bool = False) -> Iterator[tuple[SqliteWriting, Future[None]]]:
+        committed: Future[None] = Future()
+        with self._failures(), self._group.joined(urgent=urgent) as (connection, commit):
+            yield SqliteWriting(connection), committed
+
+        def tell(error: sqlite3.Error | None) -> None:
+            if error is None:
+                committed.set_result(None)
+            else:
+                committed.set_exception(self._failure(error))
+
+        commit.when_done(tell)
+
     def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:
         return self._submitted.put(work, urgent=urgent)
 
@@ -130,8 +145,14 @@ class SqliteStore:
             return store.stop_timer(id)
 
     def prune(self, before: datetime) -> int:
-        with self.transaction() as store:
-            return store.prune(before)
+        forgotten = 0
+        while some := self._prune_some(before):  # in steps: others write between them
+            forgotten += some
+        return forgotten
+
+    def _prune_some(self, before: datetime) -> int:
+        with self._failures(), self._group.entered() as connection:
+            return prune_some(connection, before)
 
     def record_call(self, attempt: Attempt) -> None:
         with self.transaction() as store:
@@ -194,7 +215,9 @@ class SqliteStore:
         except Locked as error:
             raise StoreFailed(f"{self.path} is locked by another thread") from error
         except sqlite3.Error as error:
-            # Extended codes carry the primary one in their low byte; a misuse of ours has none.
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            reason = _REASONS.get(code, f"failed ({type(error).__name__}: {error})")
-            raise StoreFailed(f"{self.path} {reason}") from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: sqlite3.Error) -> StoreFailed:
+        # Extended codes carry the primary one in their low byte; a misuse of ours has none.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return StoreFailed(f"{self.path} {_REASONS.get(code, f'failed ({type(error).__name__}: {error})')}")

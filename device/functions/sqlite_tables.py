@@ -144,24 +144,6 @@ class SqliteWriting(SqliteReading, WebWriting):
             "INSERT INTO meta VALUES ('epoch', 1) ON CONFLICT(key) DO UPDATE SET value = value + 1 RETURNING value", ()
         )
 
-    def prune(self, before: datetime) -> int:
-        """What somebody may still ask for stays: results nobody heard, calls not ended, timers that run, the book."""
-        text = stamp(before)
-        statements: tuple[tuple[str, Any], ...] = (
-            (
-                "DELETE FROM function_calls WHERE created < ? AND state != 'running'"
-                " AND id NOT IN (SELECT reply FROM outbox WHERE heard_at IS NULL)",
-                text,
-            ),
-            ("DELETE FROM outbox WHERE heard_at < ?", text),
-            ("DELETE FROM answered WHERE created < ?", text),
-            ("DELETE FROM session_events WHERE at < ?", text),
-            ("DELETE FROM sessions WHERE started < ?", text),
-            ("DELETE FROM timers WHERE state = 'stopped' AND ends < ?", text),
-            ("DELETE FROM calls WHERE state = 'ended' AND ended < ?", before.timestamp()),
-        )
-        return sum(self._db.execute(statement, (limit,)).rowcount for statement, limit in statements)
-
     def _insert(self, statement: str, values: tuple[Any, ...]) -> int:
         return int(self._db.execute(statement, values).fetchone()[0])
 

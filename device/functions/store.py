@@ -219,6 +219,10 @@ class Store(CallStore, Protocol):
         """Committed when the block ends, undone when it raises; `urgent` as in `submit`."""
         ...
 
+    def joined(self, *, urgent: bool = False) -> AbstractContextManager[tuple[Writing, Future[None]]]:
+        """Like `transaction`, and does not wait when the block ends: the future ends with the commit."""
+        ...
+
     def submit(self, work: Callable[[Writing], T], *, urgent: bool = False) -> Future[T]:
         """Do it in the writer's next group of changes; the future has its value once that group is committed.
 
@@ -243,7 +247,8 @@ class Store(CallStore, Protocol):
     def stop_timer(self, id: int) -> bool: ...
 
     def prune(self, before: datetime) -> int:
-        """Forget function calls, heard results, ended calls and stopped timers from before then; how many."""
+        """Forget function calls, heard results, answers, sessions, ended calls and stopped timers from before then, and
+        the oldest of more than a card should hold; how many."""
         ...
 
     def close(self) -> None: ...

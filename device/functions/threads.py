@@ -7,11 +7,15 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+Work = Callable[[], "T | Future[T]"]
 _IDLE_S: Final = 10.0
 """A thread without work for so long ends."""
+_USUAL: Final = 3
+_STALLED_S: Final = 0.01
 
 
 class Inbox:
@@ -39,11 +43,13 @@ class Inbox:
 
 
 class Job(Generic[T]):
-    """Work for a thread; its `end` is set in the loop."""
+    """Work for a thread; its `end` is set in the loop. When the work gives a future, the thread is free, and the
+    job ends with that one.
+    """
 
     __slots__ = ("_inbox", "_work", "end", "slow", "started")
 
-    def __init__(self, work: Callable[[], T], inbox: Inbox) -> None:
+    def __init__(self, work: Work[T], inbox: Inbox) -> None:
         self.end: asyncio.Future[T] = inbox.loop.create_future()
         self.started = 0
         self.slow = 0
@@ -58,11 +64,19 @@ class Job(Generic[T]):
             value = self._work()
         except BaseException as error:
             failure = error
-        self._inbox.post(lambda: settle(self.end, value, failure))
+        if isinstance(value, Future):
+            value.add_done_callback(self._told)
+        else:
+            self._inbox.post(lambda: settle(self.end, value, failure))
+
+    def _told(self, future: Future[T]) -> None:
+        self._inbox.post(lambda: settle_by(self.end, future))
 
 
 class Threads:
-    """At most `busy` at work, those of slow jobs not counted, and `most` in all."""
+    """A few at first: more would only wait for each other. While all of them wait for something else, one more every
+    `_STALLED_S`, to `busy` at work; those of slow jobs are not counted, up to `most` in all.
+    """
 
     def __init__(self, name: str, *, busy: int, most: int) -> None:
         self._name = name
@@ -73,14 +87,29 @@ class Threads:
         self._threads = 0
         self._idle = 0
         self._slow = 0
+        self._taken = 0
+        self._watch: asyncio.TimerHandle | None = None
 
-    def start(self, work: Callable[[], T], inbox: Inbox) -> Job[T]:
+    def start(self, work: Work[T], inbox: Inbox) -> Job[T]:
         """Queue it for the next free thread."""
         job = Job(work, inbox)
         with self._changed:
             self._jobs.append(job)
-            self._wake()
+            self._wake(_USUAL)
+            if len(self._jobs) > self._idle and (self._watch is None or self._watch.cancelled()):
+                self._look_again(inbox.loop)
         return job
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = loop.call_later(_STALLED_S, self._look, self._taken, loop)
+
+    def _look(self, taken: int, loop: asyncio.AbstractEventLoop) -> None:
+        with self._changed:
+            self._watch = None
+            if self._jobs:
+                if taken == self._taken:
+                    self._wake(self._busy)
+                self._look_again(loop)
 
     def leave_to_itself(self, job: Job[Any]) -> bool:
         """It will take long, or for ever: another thread takes the place of its own. False when there are too many."""
@@ -89,13 +118,13 @@ class Threads:
                 return False
             job.slow = 1
             self._slow += 1
-            self._wake()
+            self._wake(_USUAL)
             return True
 
-    def _wake(self) -> None:
+    def _wake(self, busy: int) -> None:
         if self._idle:
             self._changed.notify()
-        if len(self._jobs) > self._idle and self._threads < self._busy + self._slow:
+        if len(self._jobs) > self._idle and self._threads < min(busy, self._busy) + self._slow:
             self._threads += 1
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
 
@@ -113,6 +142,7 @@ class Threads:
         with self._changed:
             while self._threads <= self._busy + self._slow:
                 if self._jobs:
+                    self._taken += 1
                     job = self._jobs.popleft()
                     job.started = 1
                     return job
@@ -133,3 +163,9 @@ def settle(end: asyncio.Future[Any], value: Any, failure: BaseException | None) 
         end.set_exception(failure)
     else:
         end.set_result(value)
+
+
+def settle_by(end: asyncio.Future[T], future: Future[T]) -> None:
+    """In the loop, by one of a thread that has ended."""
+    failure = future.exception()
+    settle(end, None if failure is not None else future.result(), failure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from enum import Enum
 
 from device.functions.contract import FunctionError
@@ -38,6 +39,7 @@ class Unit:
         self._blocking_allowed = blocking_allowed
         self._open = contextlib.ExitStack()
         self._writing: Writing | None = None
+        self._committed: Future[None] = Future()
         self._broken = False
         self._fate = Fate.RUNNING
         self._deciding = threading.Lock()
@@ -63,8 +65,9 @@ class Unit:
             self._broken = True
             raise
 
-    def commit(self, record: RecordedCall, *, spoken_later: bool) -> None:
-        """The function has succeeded: its effect, its record and what is to be heard, at once."""
+    def commit(self, record: RecordedCall, *, spoken_later: bool) -> Future[None]:
+        """The function has succeeded: its effect, its record and what is to be heard, at once. They are there when
+        the future has ended."""
         with self._open:
             if self._broken:
                 raise FunctionError("went on although its transaction had failed")
@@ -72,6 +75,7 @@ class Unit:
                 raise RecordedElsewhere
             if not self.finish():
                 raise Abandoned
+        return self._committed
 
     def undo(self) -> None:
         """The function has failed, or nobody waits for it any more."""
@@ -95,5 +99,6 @@ class Unit:
 
     def _begin(self) -> Writing:
         if self._writing is None:
-            self._writing = self._open.enter_context(self._store.transaction(urgent=self._urgent))
+            joined = self._store.joined(urgent=self._urgent)
+            self._writing, self._committed = self._open.enter_context(joined)
         return self._writing

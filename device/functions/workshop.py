@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from device.functions.commits import committed, inbox
 from device.functions.store import Store, Writing
-from device.functions.threads import Job, Threads
+from device.functions.threads import Job, Threads, Work
 
 T = TypeVar("T")
 IN_THE_ROOM: Final = 8
@@ -25,11 +25,11 @@ class Workshop:
         self._room = Threads("wakeline-room", busy=IN_THE_ROOM, most=MOST_THREADS)
         self._outside = Threads("wakeline-outside", busy=FROM_OUTSIDE, most=MOST_THREADS)
 
-    def start(self, work: Callable[[], T], *, urgent: bool) -> Job[T]:
+    def start(self, work: Work[T], *, urgent: bool) -> Job[T]:
         """In a thread, as soon as one is free."""
         return self._threads(urgent).start(work, inbox())
 
-    async def run(self, work: Callable[[], T], *, urgent: bool = False) -> T:
+    async def run(self, work: Work[T], *, urgent: bool = False) -> T:
         """The same, to its end."""
         return await self.start(work, urgent=urgent).end
 
