@@ -101,7 +101,7 @@ def build_jobs(config: EarsConfig) -> dict[str, Job]:
     tts = synthesizer(config.tts_engine, config.tts_speed)
     stt.load()
     tts.load()
-    jobs: dict[str, Job] = {"stt": RecognitionJob(stt), "tts": SynthesisJob(tts)}
+    jobs: dict[str, Job] = {"stt": RecognitionJob(stt), "tts": SynthesisJob(tts, config.usual)}
     if words := confirmed_words(config):
         from models.wake_verify import OpenWakeVerifier
 

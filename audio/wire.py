@@ -51,6 +51,8 @@ class EarsConfig(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     stt_model: str = ""
     tts_engine: str = "piper"
     tts_speed: float = 1.0
+    usual: tuple[str, ...] = ()
+    """Replies that are synthesized before anybody needs them."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

@@ -152,7 +152,8 @@ class Live:
         except StoreFailed as failure:
             self._epoch += 1
             log.error("the epoch cannot be kept: %s", failure.code)
-        return replace(ears_config(self._config, self._epoch), muted=self._mute)
+        ears = ears_config(self._config, self._epoch)
+        return replace(ears, muted=self._mute, usual=self._house.dialog.usual)
 
     # -- what the ears say ----------------------------------------------------------------------------------------
     def _take(self, ears: EarsProcess, message: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,9 @@ from audio.commands import Synthesize
 from audio.events import ClauseSynthesized, EngineFailed, SynthesisFinished
 from audio.frames import RATE, TurnId
 from audio.speech import SpokenReply
-from audio.workers import SynthesisJob
+from audio.workers import SynthesisJob, WorkerThread
+from device.dialog.language import load_language
+from device.dialog.wording import Wording
 from models.engines import Clause, EngineError, WordTime
 
 T = TurnId(1)
@@ -113,3 +116,27 @@ def test_words_count_when_they_have_ended(spoken: int, heard: str) -> None:
     reply = SpokenReply(T, "it is noon", follow_up=False, interruptible=True)
     reply.add("it is noon", 600, (100, 200, 580))
     assert reply.heard(spoken) == heard
+
+
+def test_the_dialogs_own_sentences_are_the_usual_ones() -> None:
+    usual = Wording(load_language().wording).usual
+    assert "I didn't catch that." in usual
+    assert all("{" not in text and len(text) <= 40 for text in usual)
+
+
+def test_a_worker_prepares_only_while_nobody_asks() -> None:
+    voice = Voice()
+    posted: list[object] = []
+    finished = threading.Event()
+
+    def post(event: object) -> None:
+        posted.append(event)
+        if isinstance(event, SynthesisFinished):
+            finished.set()
+
+    worker = WorkerThread(SynthesisJob(voice, ("one", "two", "three")), post)
+    worker.put(Synthesize(turn=T, text="now"))
+    worker.start()
+    assert finished.wait(5)
+    worker.stop()
+    assert voice.asked == ["one", "now"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from device.bench import stt, tts
 from device.config import Config
 
+_BUSY = 0.5
+"""A load average above it is more than an idle board has."""
 _TTS = """Times both voices on one core of this board, in turn. The outcome is kept, and `wakeline config` tells it:
 Piper where a reply of ten words begins within 300 ms, else hibari."""
 _STT = """Wrong words, computing time and delays of a recognizer, on sentences that two voices say, or on recordings of
@@ -44,6 +47,11 @@ def _voices(args: argparse.Namespace, config: Config) -> int:
         return 0
     _table({name: figures[name] for name in tts.VOICES})
     print(f"take {figures['take']}: piper where a 10-word reply begins within {tts.SOON_MS:.0f} ms, else hibari")
+    if figures["load_before"] > _BUSY:
+        print(
+            f"other work was running here (load {figures['load_before']}): repeat it when there is none",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -76,6 +76,7 @@ def measure(rounds: int = 3, slowdown: float = 1.0) -> dict[str, Any]:
     Raises:
         EngineError: no voice at all can be used.
     """
+    load = os.getloadavg()[0]
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
@@ -87,7 +88,8 @@ def measure(rounds: int = 3, slowdown: float = 1.0) -> dict[str, Any]:
         voice.factors = [slowdown * value for value in voice.factors]
     figures = {name: voice.values() for name, voice in voices.items()}
     begins = {name: found["begins_ms"]["p50"] for name, found in figures.items() if "begins_ms" in found}
-    return {"take": recommended(begins), "replies": len(REPLIES) * rounds, "slowdown": slowdown, **figures}
+    others = {"replies": len(REPLIES) * rounds, "slowdown": slowdown, "load_before": round(load, 2)}
+    return {"take": recommended(begins), **others, **figures}
 
 
 def recommended(begins_ms: dict[str, float]) -> str:

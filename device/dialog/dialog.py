@@ -156,6 +156,11 @@ class Dialog:
         """What was said in a session, the oldest first; forgotten with it."""
         return tuple(self._session(session).history)
 
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The sentences that are always the same: they can be synthesized before they are needed."""
+        return self._speaker.usual
+
     def expected(self, session: str) -> tuple[str, ...]:
         """What is expected next, for the recognizer."""
         return self._speaker.expected(self._session(session).talk)

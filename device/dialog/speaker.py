@@ -24,6 +24,11 @@ class Speaker:
         self._examples = [language.examples[name] for name in known if name in language.examples]
         self._callees = tuple(callees)
 
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The sentences that are always the same, for the synthesizer."""
+        return self._wording.usual
+
     def sentence(self, step: Step, today: date, *, heard_any: bool = True) -> str:
         """The sentence of a step that only speaks."""
         if isinstance(step, Ask):

@@ -10,6 +10,9 @@ from typing import Any
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _FIELD = re.compile(r"\{(\w+)\}")
 
+_SHORT = 40
+"""Characters."""
+
 
 class Wording:
     """The sentences of one language, from its `wording.yaml`."""
@@ -17,6 +20,12 @@ class Wording:
     def __init__(self, wording: Mapping[str, Any]) -> None:
         self._wording = wording
         self._spoken: Mapping[str, Any] = wording["spoken"]
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The short sentences that are always the same."""
+        texts = [text for text in self._wording.values() if isinstance(text, str) and "{" not in text]
+        return tuple(text for text in texts if len(text) <= _SHORT)
 
     def say(self, key: str, turn: int = 0, **values: str) -> str:
         """The sentence of that name; of several the one for this try, the last one from then on."""
