@@ -286,7 +286,7 @@ class TwilioSection(Section):
     """Also read from TWILIO_ACCOUNT_SID."""
     number: str = ""
     """The number we call from; also read from TWILIO_NUMBER."""
-    inbound: Literal["vapi", "stream", "sip", "number", "assistant-stream", "say"] = "say"
+    inbound: Literal["vapi", "stream", "sip", "number", "assistant-stream", "say"] = "vapi"
     """What a call to our number gets: "vapi" (Vapi's documented bypass), "stream" (this device's media stream), "sip"
     or "number" (`inbound_to`), "assistant-stream" (a stream URL with an assistant id), "say" (a sentence)."""
     inbound_to: str = ""

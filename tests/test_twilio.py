@@ -52,7 +52,8 @@ def store_in(folder: Path) -> Iterator[SqliteStore]:
 
 def endpoint(store: Any, *, http: httpx.AsyncClient | None = None, media: Tickets | None = None, **twilio: Any) -> Any:
     config = Config(
-        twilio={"inbound_text": SORRY, "number": "+12025550100", **twilio}, web={"base_url": "https://edge.example.org"}
+        twilio={"inbound": "say", "inbound_text": SORRY, "number": "+12025550100", **twilio},
+        web={"base_url": "https://edge.example.org"},
     )
     return TwilioEndpoint(config, Secrets(SECRETS), store, lambda: NOW, http, media=media)
 
@@ -80,6 +81,14 @@ def same(answer: Answer, expected: VoiceResponse | str) -> bool:
 # -- what a caller gets -------------------------------------------------------------------------------------------
 def test_say(tmp_path: Path) -> None:
     assert same(voice(tmp_path), apology())
+
+
+def test_without_a_setting_the_assistant_at_vapi_gets_it_and_without_an_account_the_sentence(tmp_path: Path) -> None:
+    with store_in(tmp_path) as store:
+        config = Config(twilio={"inbound_text": SORRY})
+        assert config.twilio.inbound == "vapi"
+        no_account = TwilioEndpoint(config, Secrets({}, tmp_path / "none"), store, lambda: NOW)
+        assert same(asyncio.run(no_account.voice(post(RINGING))), apology())
 
 
 def test_number(tmp_path: Path) -> None:
