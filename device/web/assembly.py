@@ -23,6 +23,7 @@ from device.functions.store import Store
 from device.secrets import Secrets
 from device.web.door import Door
 from device.web.limits import raise_file_limit
+from device.web.metrics import exposition
 from device.web.private import Ready, health_route, private_app, router, web_token
 from device.web.results import Tokens, result_route
 from device.web.server import Listener
@@ -153,7 +154,9 @@ def build_web(config: Config, secrets: Secrets, parts: WebParts) -> Web | None:
         public = Listener("public port", app, web.host, public_port(config, secrets), slow_s=web.slow_s)
     else:
         log.info("webhooks are closed: no secret is set")
-    inside = private_app(web_token(config.paths.state_dir), health, _ready(parts))
+    inside = private_app(
+        web_token(config.paths.state_dir), health, _ready(parts), _metrics(door, vapi, sessions, began)
+    )
     private = Listener("private port", inside, PRIVATE_HOST, web.private_port, slow_s=web.slow_s)
     return Web(door, vapi, twilio, public, private)
 
@@ -201,6 +204,22 @@ def _twilio(config: Config, secrets: Secrets, parts: WebParts, door: Door) -> tu
     verifier = TwilioVerifier(config.web.base_url, tokens)
     handlers = {VOICE: endpoint.voice, STATUS: endpoint.status, FALLBACK: endpoint.fallback}
     return endpoint, [door.route(path, verifier, handle) for path, handle in handlers.items()]
+
+
+def _metrics(door: Door, vapi: VapiEndpoint | None, sessions: Sessions, began: float) -> Callable[[], str]:
+    def metrics() -> str:
+        counts = door.counts()
+        return exposition(
+            seen=counts.seen,
+            handled=counts.handled,
+            replayed=counts.replayed,
+            refused=counts.refused,
+            messages=vapi.counts if vapi is not None else {},
+            active_calls=sessions.active,
+            uptime_s=round(time.monotonic() - began),
+        )
+
+    return metrics
 
 
 def _ready(parts: WebParts) -> Ready:

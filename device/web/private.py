@@ -17,6 +17,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from device.web.door import Answer, read_headers, refusal, send_answer
+from device.web.metrics import MEDIA_TYPE
 from device.web.signatures import same
 
 TOKEN_FILE = "web-token"
@@ -62,6 +63,21 @@ class Page:
         await send_answer(send, answer)
 
 
+class Text:
+    """A text for GET; an ASGI application."""
+
+    def __init__(self, show: Callable[[], str], media_type: str) -> None:
+        self._show = show
+        self._media_type = media_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            answer = refusal(405, "method-not-allowed")
+        else:
+            answer = Answer(200, self._show().encode(), self._media_type, headers={"cache-control": "no-store"})
+        await send_answer(send, answer)
+
+
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """For every path that is not served."""
     await send_answer(send, refusal(404, "not-found"))
@@ -79,15 +95,16 @@ def health_route(health: Health) -> Route:
     return Route("/health", Page(show))
 
 
-def private_app(token: str, health: Health, ready: Ready) -> ASGIApp:
-    """`/health` and `/ready`."""
+def private_app(token: str, health: Health, ready: Ready, metrics: Callable[[], str]) -> ASGIApp:
+    """`/health`, `/ready` and `/metrics`."""
 
     async def readiness() -> tuple[int, Mapping[str, object]]:
         parts = await ready()
         good = all(parts.values())
         return 200 if good else 503, {"ready": good, **parts}
 
-    return _Private(router([health_route(health), Route("/ready", Page(readiness))]), token)
+    routes = [health_route(health), Route("/ready", Page(readiness)), Route("/metrics", Text(metrics, MEDIA_TYPE))]
+    return _Private(router(routes), token)
 
 
 class _Private:
