@@ -62,6 +62,7 @@ def test_what_may_stand_for_a_free_text() -> None:
     assert candidates("Know", ["no"]) == {"No": "no", "No.": "no"}
     assert candidates("7:15", ["seven thirty"]) == {}, "a number is a number"
     assert candidates("No, make it seven", ["no"]) == {}, "it is more than no"
+    assert candidates("Book a table for Friday", ["book a table for thursday"]) == {}, "another day is another request"
 
 
 @pytest.mark.models
