@@ -17,9 +17,11 @@ import msgspec
 
 from models.engines import EngineError
 from models.host_wire import Call, Cancel, Done, Failed, Frames, Item, ToChild, ToParent, encode, read, to_pcm
-from models.process import die_with
+from models.process import die_with, give_memory_back
 
 _METHODS = frozenset(("load", "synthesize", "start", "feed", "partial", "finish", "abort"))
+_LONG = frozenset(("synthesize", "finish"))
+"""After these nobody waits for the engine for a while."""
 
 
 def main(arguments: list[str]) -> None:
@@ -52,6 +54,8 @@ class _Child:
             with self._lock:
                 self._job = call.job
             self._send(self._run(call))
+            if call.method in _LONG:
+                give_memory_back()
 
     def _read(self) -> None:
         frames = Frames()

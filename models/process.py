@@ -1,4 +1,4 @@
-"""Owns how a child process ends with its parent, also when the parent is killed."""
+"""Owns what a process asks of the kernel and the C library: to end with its parent, and to give memory back."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def die_with(parent: int) -> None:
     # It may have ended before the call above.
     if os.getppid() != parent:
         os._exit(0)
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system. Tensors of every length leave holes that malloc keeps: Piper's process grew by
+    60 MB in 8 hours of few words. Takes some 10 ms, so it is called when nobody waits."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if trim is not None:
+        trim(0)
