@@ -1,4 +1,7 @@
-"""Calls of the providers and the functions they ran: `wakeline sessions list | show ID | export`."""
+"""What happened: calls of the providers, all function results, the calls we placed.
+
+`wakeline sessions list | show ID | export | results | calls`
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from device import record_tables
 from device.config import Config
 from device.functions.sqlite_store import NAME, SqliteStore
 from device.functions.store import Reading, RecordedCall, Session, SessionEvent
 
 _MOST = 1_000_000
 _COLUMNS = ("session", "provider", "at", "row", "number", "kind", "state", "detail", "value")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EVENT, _FUNCTION = "event", "function"
 
 
@@ -34,9 +37,9 @@ class Whole:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """The arguments of `wakeline sessions`."""
-    what = "phone calls, their events and function results"
+    what = "phone calls, their events, and every function result"
     parser = subparsers.add_parser("sessions", help=what, description=__doc__)
-    sub = parser.add_subparsers(dest="sessions_command", required=True, metavar="list|show|export")
+    sub = parser.add_subparsers(dest="sessions_command", required=True, metavar="list|show|export|results|calls")
     listing = sub.add_parser("list", help="the last calls, newest first")
     listing.add_argument("--most", type=int, default=50, metavar="N", help="so many (50)")
     show = sub.add_parser("show", help="one call: its events and what its functions did")
@@ -44,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     export = sub.add_parser("export", help="all calls for another program")
     export.add_argument("--format", choices=("csv", "json"), default="csv", help="a table, or everything (csv)")
     export.add_argument("--out", type=Path, metavar="FILE", help="into a file, not to the terminal")
+    record_tables.add_parsers(sub)
     return parser
 
 
@@ -54,6 +58,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         with store.reading() as reading:
             if args.sessions_command == "show":
                 return _show(reading, args.id, config)
+            if args.sessions_command in record_tables.TABLES:
+                return record_tables.run(args, reading, config)
             if args.sessions_command == "export":
                 return _export(reading, args.format, args.out)
             return _list(reading, args.most, config)
@@ -126,8 +132,7 @@ def _table(wholes: list[Whole]) -> str:
     writer.writeheader()
     for whole in wholes:
         for row in _rows(whole):
-            # A spreadsheet would run what begins like a formula.
-            writer.writerow({key: f"'{each}" if each.startswith(_FORMULA) else each for key, each in row.items()})
+            writer.writerow(record_tables.harmless(row))
     return text.getvalue()
 
 

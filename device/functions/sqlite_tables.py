@@ -76,6 +76,10 @@ class SqliteReading(WebReading):
         rows = self._db.execute(f"SELECT {_CALL} FROM calls WHERE state != 'ended' ORDER BY created")
         return [_attempt(row) for row in rows]
 
+    def placed_calls(self, *, most: int = 1000) -> list[Attempt]:
+        rows = self._db.execute(f"SELECT {_CALL} FROM calls ORDER BY created DESC, rowid DESC LIMIT ?", (most,))
+        return [_attempt(row) for row in rows]
+
     def count_calls_since(self, at: float) -> int:
         return int(self._db.execute("SELECT count(*) FROM calls WHERE created >= ?", (at,)).fetchone()[0])
 

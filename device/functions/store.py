@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
-from device.calls.attempts import CallStore
+from device.calls.attempts import Attempt, CallStore
 
 T = TypeVar("T")
 
@@ -139,6 +139,10 @@ class Reading(Protocol):
 
     def session_events(self, session: str) -> list[SessionEvent]:
         """By their number."""
+        ...
+
+    def placed_calls(self, *, most: int = 1000) -> list[Attempt]:
+        """Attempts to call somebody, newest first."""
         ...
 
     def quiet_sessions(self, provider: Literal["vapi", "twilio"], before: datetime, *, most: int = 1000) -> list[str]:
