@@ -24,6 +24,7 @@ from device.bench.plan import Planned, Shape, plan
 from device.bench.sender import PATH
 from tests.webhook_app import WebApp, web_app
 
+pytestmark = pytest.mark.calls
 SECRET = "whsec-of-the-tests"
 MUTATIONS = 10_000
 MOST_S = 30.0

@@ -209,7 +209,7 @@ async def send(target: Target, shape: Shape, ledger: Path, today: date) -> None:
     gc.freeze()
 
     async def progress() -> None:
-        while True:
+        while sys.stderr.isatty():
             await asyncio.sleep(1)
             print(f"\r{sender.answered} of {shape.events} events answered", end="", file=sys.stderr, flush=True)
 
