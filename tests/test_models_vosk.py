@@ -230,6 +230,25 @@ def test_a_grammar_hears_its_words_alone_and_the_next_utterance_is_free(bound: H
 
 
 @pytest.mark.models
+def test_a_grammar_beside_the_free_recognizer_harms_nothing() -> None:
+    # This model has no word for the unknown; one of its own stands for it.
+    engine = HostedRecognizer(FACTORY, {"model": str(model()), "unknown": "이"})
+    engine.load()
+    pid = engine.pid
+    pcm = recording(CLIP)
+    for phrases in ((), ("옆으로 걸어갔 다",), tuple(HEARD.split()), ("[]", "\0"), ("옆으로",)):
+        engine.start(phrases)
+        engine.feed(pcm[:9000])
+        assert engine.partial().confidence is None
+        found = heard(engine, pcm, phrases)
+        assert distance(HEARD.replace("이 ", ""), found.text) < 0.15
+        assert [word.text for word in found.words] == found.text.split()
+        assert all(0 < word.confidence <= 1 for word in found.words)
+    assert engine.pid == pid
+    engine.close()
+
+
+@pytest.mark.models
 def test_without_a_grammar_phrases_forbid_nothing(hosted: HostedRecognizer) -> None:
     assert distance(HEARD, heard(hosted, recording(CLIP), ("이",)).text) < 0.1
 
