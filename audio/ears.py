@@ -76,7 +76,7 @@ def _serve(sock: socket.socket) -> int:
         conversation = build_conversation(config, echo=True)
         jobs = build_jobs(config)
     except EngineError as error:
-        log.error("%s", error)
+        log.error("%s: %s", error.code, error)
         outbox.put(EngineFailed(engine="start", code=error.code))
         outbox.close()
         sender.join(1.0)

@@ -23,10 +23,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from audio.settings import EndpointSettings, GateSettings, LoopSettings, RecognitionSettings, ReplySettings
 from device import settings as part
 from device.functions.hours import BookSettings
+from device.section import MOST
 from models.catalog import catalog
 
 PLACES = (Path("/etc/wakeline/wakeline.toml"), Path.home() / ".config" / "wakeline" / "wakeline.toml")
 """Looked for in this order, the later one wins; WAKELINE_CONFIG or --config name another one."""
+_LOUDEST_DB = 200
+"""As a ratio of amplitudes already a 1 with ten zeros."""
 
 
 class ConfigError(Exception):
@@ -87,10 +90,13 @@ class Config(BaseSettings):
 
     @field_validator("gate", "endpoint", "recognition", "reply")
     @classmethod
-    def _no_negative_lengths(cls, group: Any) -> Any:
+    def _no_impossible_lengths(cls, group: Any) -> Any:
         for entry in fields(group):
             if entry.name.endswith("_ms") and getattr(group, entry.name) < 0:
                 raise ValueError(f"{entry.name} is a length of time: it cannot be negative")
+            most = _LOUDEST_DB if entry.name.endswith("_db") else MOST
+            if isinstance(value := getattr(group, entry.name), int | float) and abs(value) > most:
+                raise ValueError(f"{entry.name} is {value:g}: nobody means so much")
         return group
 
     @classmethod

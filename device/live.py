@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from audio.commands import Abandon, Answer
 from audio.events import (
     EarsReady,
+    EngineFailed,
     Event,
     MicrophoneLost,
     MicrophoneMuted,
@@ -41,6 +42,7 @@ from device.functions.contract import StoreFailed
 from device.record import Record
 from device.view import View
 from device.watchdog import Notifier
+from models.engines import EngineUnavailable, ModelUnavailable
 
 if TYPE_CHECKING:
     from device.web.assembly import Web
@@ -51,6 +53,9 @@ MOST_FAILURES = 8
 """Ears that end so often without once being ready are not going to be: the service manager shall try."""
 _BACK_OFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 _TICK_S = 0.2
+HOPELESS = frozenset({EngineUnavailable.code, ModelUnavailable.code})
+"""Ears that cannot begin for want of these do not find them at the next attempt."""
+EXIT_FAULT = 2
 _VOICE_FIRST_S = 20.0
 _DAY_S = 86_400.0
 _STATUS = {
@@ -81,6 +86,8 @@ class Live:
         self._epoch = 0
         self._microphone = Microphone.LOST
         self._ready = False
+        self._start_failed = ""
+        """Code of why the engines of the present ears did not start."""
         self._mute_mark = config.paths.state_dir / "muted"
         """There while the microphone is wanted closed: a restart does not open it."""
         self._mute = self._mute_mark.exists()
@@ -120,7 +127,7 @@ class Live:
     async def _keep_ears(self) -> int:
         failures = 0
         while not self._stopping.is_set():
-            self._ready = False
+            self._ready, self._start_failed = False, ""
             self._ears = ears = await EarsProcess.start(self._ears_config())
             stop = asyncio.create_task(self._stop_with(ears))
             async for message in ears.messages():
@@ -134,6 +141,8 @@ class Live:
             status = await ears.reap()
             failures = 1 if self._ready else failures + 1
             log.error("the ears of epoch %d ended with status %d", ears.epoch, status)
+            if self._start_failed in HOPELESS and not self._up.is_set():
+                return EXIT_FAULT
             self._view.note("the ears ended; starting them again")
             self._notifier.status("the ears are being started again")
             if failures >= MOST_FAILURES:
@@ -179,6 +188,8 @@ class Live:
                 self._heard_of(Microphone.OPEN if isinstance(event, MicrophoneOpened) else Microphone.LOST)
             case MicrophoneMuted():
                 self._heard_of(Microphone.MUTED)
+            case EngineFailed(engine="start"):
+                self._start_failed = event.code
             case SamplesLost():
                 self._samples_lost += event.count
             case MicrophoneLost() if self._microphone is not Microphone.MUTED:

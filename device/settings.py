@@ -6,17 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from device.functions.hours import DayHours
-
-Percent = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, strict about unknown keys, documented by the sentence under each field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from device.section import Percent, Section
 
 
 class AudioSection(Section):
@@ -53,8 +46,8 @@ class WakeSection(Section):
     """The wake word."""
 
     engine: Literal["micro", "open", "openwakeword", "none"] = "micro"
-    """"micro" costs half a percent of a core, "open" (openWakeWord's models) more; "openwakeword" is the official package
-    for own .onnx models (Python 3.11, `pip install wakeline[openwakeword]`); "none" leaves push-to-talk."""
+    """"micro" costs half a percent of a core, "open" (openWakeWord's models) more; "openwakeword" is its own package,
+    for .onnx models of yours (Python 3.11, `pip install wakeline[openwakeword]`); "none" leaves push-to-talk."""
     words: tuple[str, ...] = ("hey_jarvis",)
     """All of them are listened for at once."""
     confirm: bool = True
