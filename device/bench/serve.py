@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from device.config import Config, load_config
-from device.functions.registry import Registry
+from device.functions.assembly import load_functions
 from device.functions.runner import Runner, context_factory
 from device.functions.sqlite_store import NAME, SqliteStore
 from device.secrets import Secrets
@@ -43,8 +43,7 @@ class Served:
 @contextlib.asynccontextmanager
 async def composed(config: Config, secrets: Secrets) -> AsyncIterator[Served]:
     """As the app puts it together; the ports are still closed. What was running before a crash runs again."""
-    folder = config.paths.extensions
-    registry = Registry.load([folder] if folder is not None and folder.is_dir() else [])
+    registry = load_functions(config, secrets)
     store = SqliteStore(config.paths.state_dir / NAME)
 
     def now() -> datetime:
@@ -66,6 +65,7 @@ async def composed(config: Config, secrets: Secrets) -> AsyncIterator[Served]:
         telling.cancel()
         await runner.drain()
         await web.close()
+        await registry.close()
         store.close()
 
 
