@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audio import portaudio
+from audio.devices import capture_channels
 from audio.frames import FRAME, RATE
 from audio.portaudio import Device, SoundCard, SoundCardError, SoundCardLost, find_device, list_devices, rescan
 from tests.test_portaudio_lines import STATUS, TONE, When
@@ -67,6 +68,44 @@ def test_no_microphone_and_no_card_at_all() -> None:
 
 def test_without_a_default_the_first_usable_device_is_taken() -> None:
     assert find_device(DEVICES[:3], "", "input").index == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "channel", "channels", "opened"),
+    [
+        (1, 0, 0, 1),
+        (2, 0, 0, 1),
+        (2, 1, 0, 2),
+        (6, 0, 0, 6),
+        (6, 5, 0, 6),
+        (6, -1, 0, 6),
+        (1, -1, 0, 1),
+        (32, 0, 0, 1),
+        (32, -1, 0, 1),
+        (32, 2, 4, 4),
+        (32, -1, 4, 4),
+    ],
+)
+def test_as_many_channels_are_opened_as_the_wanted_one_needs(
+    inputs: int, channel: int, channels: int, opened: int
+) -> None:
+    assert capture_channels(device(0, "card", inputs, 0), channel, channels) == opened
+
+
+@pytest.mark.parametrize(
+    ("inputs", "channel", "channels", "words"),
+    [
+        (1, 1, 0, "has 1, counted from 0"),
+        (6, 6, 0, "has 6"),
+        (32, 1, 0, "set audio.channels"),
+        (32, 4, 4, "has 4"),
+        (2, 0, 4, "'card' has 2"),
+    ],
+)
+def test_a_channel_that_is_not_there_is_refused(inputs: int, channel: int, channels: int, words: str) -> None:
+    with pytest.raises(SoundCardError, match=words) as caught:
+        capture_channels(device(0, "card", inputs, 0), channel, channels)
+    assert caught.value.code == "no-channel"
 
 
 # -- the card over doubles of sounddevice's streams -----------------------------------------------------------------

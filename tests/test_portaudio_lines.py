@@ -111,6 +111,18 @@ def test_blocks_become_whole_frames(bell: Bell, rate: int, block: int) -> None:
     assert line.lost() == 0
 
 
+@pytest.mark.parametrize(("channel", "expected"), [(0, 300), (3, 306), (-1, 303)])
+def test_one_of_several_channels_is_heard_or_their_mean(bell: Bell, channel: int, expected: int) -> None:
+    line = CaptureLine(RATE, bell, 4, channel)
+    block = np.tile(np.array([300, 302, 304, 306], np.int16), 160)
+    for index in range(150):
+        line.callback(block.tobytes(), 160, When(index / 100), STATUS)
+    frame = line.take()
+    assert frame is not None
+    assert frame.tolist() == [expected] * FRAME
+    assert line.lost() == RATE // 2, "counted once, not for each channel"
+
+
 def test_a_pump_that_is_late_loses_a_counted_part(bell: Bell) -> None:
     line = CaptureLine(48_000, bell)
     for index in range(150):
