@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.calls.attempts import Attempt
@@ -103,6 +103,7 @@ def test_attempts_to_call_are_kept(store: SqliteStore) -> None:
     assert store.count_calls_since(0) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(-2000, 2000), st.integers(5, 1440), st.integers(-2000, 2000), st.integers(1, 1440))
 def test_appointments_that_overlap_are_found(begins: int, minutes: int, start: int, length: int) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)

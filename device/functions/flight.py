@@ -13,7 +13,7 @@ from device.functions.contract import FunctionCall, FunctionResult, FunctionTime
 from device.functions.places import Seat
 from device.functions.records import failed, record_of
 from device.functions.registry import FunctionSpec
-from device.functions.store import RecordedCall
+from device.functions.store import RecordedCall, Writing
 from device.functions.threads import Job, settle
 from device.functions.unit import Unit
 
@@ -61,6 +61,8 @@ class Flight:
         """The session's later calls may begin."""
         self.parking: asyncio.Future[Any] | None = None
         """The record of "still working", under way or done: from then on its end is told late."""
+        self.row: RecordedCall | None = None
+        """What is recorded of it while it runs. A row of somebody else is of a run before, which `resume` repeats."""
         self.job: Job[Any] | None = None
         """What a thread carries out."""
         self.end: asyncio.Future[Any] | None = None
@@ -93,6 +95,14 @@ class Flight:
 
     def record(self, result: FunctionResult) -> RecordedCall:
         return record_of(self.call, self.spec.name, result, self.ctx.clock().astimezone(UTC))
+
+    def running(self, store: Writing) -> bool:
+        """The change that records that it runs; False when it has ended meanwhile."""
+        before = store.function_call(self.call.id)
+        if before is None:
+            self.row = self.record(failed(self.call.id, StillWorking(self.call.id)))
+            store.record_function_call(self.row)
+        return before is None or before.state == "running"
 
     def begin(self) -> None:
         self.phase = Phase.AT_WORK

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 _MOST = 64
 """Entrants of one group: those who are done wait for those who are not."""
 _SHORTEST_S = 0.01
-"""A group is open for that long, or for as long as its commit will take: then half of the time goes into commits."""
+"""Who is done waits so long for others, or as long as the last commit took: then half of the time goes into commits."""
 
 
 class Locked(Exception):
@@ -28,7 +28,8 @@ class Commit:
 
     def __init__(self) -> None:
         self.members = 0
-        self.opened = time.monotonic()
+        self.since = 0.0
+        """When the first one was done."""
         self.done = threading.Event()
         self.error: sqlite3.Error | None = None
         self._listeners: list[Callable[[sqlite3.Error | None], None]] = []
@@ -83,7 +84,6 @@ class Group:
         self._enter(urgent)
         try:
             if not self._db.in_transaction:
-                self._commit.opened = time.monotonic()
                 self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("SAVEPOINT entrant")
         except BaseException as error:
@@ -126,9 +126,11 @@ class Group:
         commit = self._commit
         if error is None:
             commit.members += 1
+            if commit.members == 1:
+                commit.since = time.monotonic()
         lost = commit.members > 0 and not self._db.in_transaction  # the database itself has undone everybody's
         with self._door:
-            room = commit.members < _MOST and time.monotonic() < commit.opened + self._open_s
+            room = not commit.members or (commit.members < _MOST and time.monotonic() < commit.since + self._open_s)
             if (self._urgent or self._waiting) and room and self._db.in_transaction:
                 self._next()
                 return

@@ -185,7 +185,7 @@ class Runner:
                 self._late.put_nowait(LateResult(call, result))
             return
         flight.still_working()
-        flight.parking = flight.answer
+        flight.parking, flight.row = flight.answer, record
         self._start(flight)
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -196,9 +196,8 @@ class Runner:
 
     async def _park(self, flight: Flight) -> None:
         """Recorded before it is answered: from now on a crash does not lose it."""
-        still = failed(flight.call.id, StillWorking(flight.call.id))
         try:
-            if await self._workshop.submit(keep(flight.record(still)), urgent=flight.urgent):
+            if await self._workshop.submit(flight.running, urgent=flight.urgent):
                 flight.still_working()
         except StoreFailed as error:
             flight.tell(failed(flight.call.id, error))
@@ -241,7 +240,7 @@ class Runner:
         if record is not None:
             result = await self._recorded(flight, result, record)
         del self._flights[flight.call.id]  # who asks now is answered from the record
-        if flight.told_later:
+        if flight.told_later and not isinstance(result.error, StillWorking):
             self._late.put_nowait(LateResult(flight.call, result))
         flight.tell(result)
 
@@ -298,7 +297,7 @@ class Runner:
 
     def _known(self, flight: Flight) -> FunctionResult | None:
         found = known(self._store, flight.call.id, flight.spec, flight.call)
-        if found is not None and isinstance(found.error, StillWorking) and flight.parking is not None:
+        if found is not None and isinstance(found.error, StillWorking) and flight.row is not None:
             return None  # it is this one that works
         return found
 
