@@ -169,6 +169,23 @@ def test_a_book_of_version_1_is_taken_over(tmp_path: Path) -> None:
     assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
+def test_calls_of_version_2_are_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "wakeline.db"
+    connection = sqlite3.connect(path)
+    for statement in (statement for step in STEPS[:2] for statement in step):
+        connection.execute(statement)
+    values = ("a", "getTime", '{"x": [1, null]}', "voice", "s", "done", '{"y": "\u00e4"}', "", "It's noon.", stamp(NOW))
+    connection.execute(f"INSERT INTO function_calls VALUES ({', '.join('?' * len(values))})", values)
+    connection.execute("PRAGMA user_version = 2")
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    with store.reading() as reading:
+        assert reading.function_call("a") == recorded()
+        assert reading.undelivered() == reading.running_calls() == []
+    store.close()
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "wakeline.db"
     version_one(path)

@@ -213,6 +213,26 @@ def test_a_session_keeps_its_order_however_it_arrives(tmp_path_factory: pytest.T
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [
+        (["in-progress", "ringing", "queued"], "in-progress"),
+        (["ringing", "in-progress", "forwarding", "in-progress"], "forwarding"),
+        (["busy", "ringing", "completed"], "busy"),
+        (["ringing", "paused"], "paused"),
+        (["ended", "paused"], "ended"),
+    ],
+)
+def test_a_word_that_comes_late_changes_nothing(store: SqliteStore, words: list[str], state: str) -> None:
+    with store.transaction() as writing:
+        writing.open_session("s", "vapi", NOW)
+        for word in words:
+            writing.set_session_state("s", word)
+        session = writing.session("s")
+    assert session is not None
+    assert session.state == state
+
+
 def test_events_without_a_number_are_in_the_order_of_their_arrival(store: SqliteStore) -> None:
     with store.transaction() as writing:
         for kind in ("a", "b", "c"):

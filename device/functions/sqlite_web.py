@@ -10,8 +10,16 @@ from device.functions.store import Answered, Session, SessionEvent
 from device.functions.times import read, stamp
 
 _SESSION = "id, provider, state, started, ended, reason, summary"
-TERMINAL: Final = ("ended", "completed", "busy", "failed", "no-answer", "canceled")
-"""A session in one of these states stays in it, whatever arrives late."""
+_ENDED: Final = ("ended", "completed", "busy", "failed", "no-answer", "canceled")
+_STAGES: Final = (
+    ("scheduled", "queued"),
+    ("initiated",),
+    ("ringing",),
+    ("in-progress", "answered"),
+    ("forwarding",),
+    _ENDED,
+)
+"""How far a call is, in the words of the providers: a word that comes late changes nothing."""
 
 
 class WebReading:
@@ -78,10 +86,9 @@ class WebWriting(WebReading):
         return inserted.rowcount > 0
 
     def set_session_state(self, id: str, state: str) -> None:
-        marks = ", ".join("?" * len(TERMINAL))
-        self._db.execute(
-            f"UPDATE sessions SET state = ? WHERE id = ? AND state NOT IN ({marks})", (state, id, *TERMINAL)
-        )
+        later = _later(state)
+        marks = ", ".join("?" * len(later))
+        self._db.execute(f"UPDATE sessions SET state = ? WHERE id = ? AND state NOT IN ({marks})", (state, id, *later))
 
     def close_session(self, id: str, reason: str, summary: str, at: datetime) -> bool:
         closed = self._db.execute(
@@ -89,6 +96,15 @@ class WebWriting(WebReading):
             (stamp(at), reason, summary, id),
         )
         return closed.rowcount > 0
+
+
+def _later(state: str) -> tuple[str, ...]:
+    """The words that this one does not replace; one that we do not know replaces all but an end."""
+    for stage, words in enumerate(_STAGES):
+        if state in words:
+            later = _STAGES[stage + 1 :] if words is not _ENDED else (_ENDED,)
+            return tuple(word for words in later for word in words)
+    return _ENDED
 
 
 def _session(row: tuple[Any, ...]) -> Session:
