@@ -20,6 +20,7 @@ from device import asking, session
 from device.app import House, build
 from device.bench.tts import advice
 from device.calls.link import Destination
+from device.collector import settle
 from device.config import Config
 from device.control import ControlError, send
 from device.describe import describe
@@ -54,6 +55,7 @@ async def _run(config: Config) -> int:
         web = None
         try:
             web = _web(config, secrets, house, live)
+            settle()
             return await live.run(house, web)
         finally:
             if web is not None:

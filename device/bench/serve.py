@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import cProfile
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from device.collector import settle
 from device.config import Config, load_config
 from device.functions.assembly import load_functions
 from device.functions.runner import Runner, context_factory
@@ -76,7 +76,7 @@ async def serve(config: Config, secrets: Secrets) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with composed(config, secrets) as served:
         await served.web.start()
-        gc.freeze()
+        settle()
         await stopping.wait()
         await served.web.stop()
 

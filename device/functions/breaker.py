@@ -54,7 +54,7 @@ class Breaker:
 
     def admit(self, now: float) -> Permit | None:
         """Leave to send a request, or None while the backend is left alone."""
-        if self._state is BreakerState.OPEN and now - self._opened >= self._settings.open_s:
+        if self._state is BreakerState.OPEN and now >= self._opened + self._settings.open_s:
             self._become(BreakerState.PROBING)
             return Permit(self._era)
         return Permit(self._era) if self._state is BreakerState.CLOSED else None

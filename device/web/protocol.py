@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -44,7 +45,11 @@ class Timed(HttpToolsProtocol):
     """uvicorn waits for ever for the end of a head or a body. Here a request has so long from its first byte."""
 
     slow_s = 10.0
-    _arrival: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    """One for the connection, that looks again when it finds a later deadline: most requests set none anew."""
+    _deadline: float | None = None
+    _late: Callable[[], None]
+    """What is done then."""
     _began = 0.0
     _head = 0
 
@@ -57,10 +62,12 @@ class Timed(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._arrival is None:
+        if self._deadline is None:
             self._arm()
         self._head += len(data)
         super().data_received(data)
@@ -69,7 +76,7 @@ class Timed(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._arrival is None:
+        if self._deadline is None:
             self._arm()
         self.scope["state"][BEGAN] = self._began
 
@@ -78,8 +85,7 @@ class Timed(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None and self.scope["method"] != "HEAD":
             self.cycle.transport = cast(asyncio.Transport, Whole(self.transport))
-        self._disarm()
-        self._arrival = self.loop.call_at(self._began + self.slow_s + _BODY_GRACE_S, self._cut)
+        self._wait(self._began + self.slow_s + _BODY_GRACE_S, self._cut)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -96,12 +102,27 @@ class Timed(HttpToolsProtocol):
 
     def _arm(self) -> None:
         self._began = self.loop.time()
-        self._arrival = self.loop.call_at(self._began + self.slow_s, self._end, 408, "too-slow")
+        self._wait(self._began + self.slow_s, self._too_slow)
+
+    def _wait(self, deadline: float, late: Callable[[], None]) -> None:
+        self._deadline, self._late = deadline, late
+        if self._timer is None:
+            self._timer = self.loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self.loop.time() < self._deadline:
+            self._timer = self.loop.call_at(self._deadline, self._look)
+        else:
+            self._late()
 
     def _disarm(self) -> None:
-        if self._arrival is not None:
-            self._arrival.cancel()
-            self._arrival = None
+        self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._end(408, "too-slow")
 
     def _end(self, status: int, code: str) -> None:
         self._disarm()
