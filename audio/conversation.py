@@ -110,6 +110,8 @@ class Conversation:
                 self._utterance.decoded(self.now)
             case fact.WakeWordsSet():
                 self._check.want(event.words)
+            case fact.VolumeSet():
+                self._speaker.mixer.set_volume(event.gain_db)
             case fact.WakeJudged() | fact.EngineFailed(engine="wake"):
                 self._judged(event)
             case fact.ReplyDecided():
@@ -248,8 +250,7 @@ class Conversation:
     def _do_open_at_onset(self, voice: fact.SpeechStarted) -> None:
         origin: TurnOrigin = "alert" if self._waiting.alerts else "follow_up"
         since = Samples(max(0, voice.onset - ms(self._settings.recognition.preroll_ms)))
-        utterance = self._open(origin, since)
-        utterance.endpointer.credit(self.now, self.now - voice.onset)
+        self._open(origin, since).endpointer.credit(self.now, self.now - voice.onset)
 
     def _open(self, origin: TurnOrigin, since: Samples) -> Utterance:
         """A new turn begins; one under way is superseded, a reply under way is cut."""

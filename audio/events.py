@@ -76,6 +76,12 @@ class WakeWordsSet(Fact, frozen=True, tag=True):
     words: tuple[str, ...]
 
 
+class VolumeSet(Fact, frozen=True, tag=True):
+    """The app says how loud to be, beside the configuration's own volume."""
+
+    gain_db: float
+
+
 class WakeJudged(Fact, frozen=True, tag=True):
     """A second detector has looked at the wake word that opened the turn."""
 
@@ -269,6 +275,7 @@ Event = (
     | LevelMeasured
     | WakeHeard
     | WakeWordsSet
+    | VolumeSet
     | WakeJudged
     | Pressed
     | Released

@@ -25,12 +25,17 @@ class Mixer:
 
     def __init__(self, settings: ReplySettings) -> None:
         self._fade = ms(settings.fade_ms)
+        self._volume_db = settings.volume_db
         self._gain = 10.0 ** (settings.volume_db / 20.0)
         self._earcons = settings.earcons
         self._queues: dict[Voice, deque[Pcm]] = {voice: deque() for voice in Voice}
         self._ringing = False
         self.spoken = 0
         """Samples of speech pulled since `begin_speech`."""
+
+    def set_volume(self, gain_db: float) -> None:
+        """Beside the configuration's own volume; from the next pull on."""
+        self._gain = 10.0 ** ((self._volume_db + gain_db) / 20.0)
 
     def begin_speech(self) -> None:
         """A new reply: nothing of an older one is left, counting starts at 0."""

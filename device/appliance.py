@@ -25,6 +25,7 @@ from audio.events import (
     StaleDropped,
     TurnEnded,
     TurnStarted,
+    VolumeSet,
 )
 from audio.frames import TurnId
 from device.calls.escalation import Escalation
@@ -36,6 +37,7 @@ from device.dialog.reply import ClearAlert, PlaceCall, Reply
 from device.functions.contract import FunctionError, LateResult, StoreFailed
 from device.functions.store import Store
 from device.functions.timer_functions import due, ringing_sentence
+from device.functions.volume import LOUDEST, gain_db
 from device.schedule import WakeSchedule
 
 log = logging.getLogger("wakeline.app")
@@ -67,6 +69,7 @@ class Appliance:
         self._destinations = destinations
         self._clock = clock
         self._schedule = schedule
+        self._volume = LOUDEST
         self._wipe_after = wipe_after
         self._wipe_at: datetime | None = None
         """When the talk is forgotten, if nobody speaks before."""
@@ -199,6 +202,7 @@ class Appliance:
         if (words := self._schedule.changed(self._clock())) is not None:
             events.append(words)
         try:
+            events += self._volume_changed()
             timers = due(self._store, self._clock())
         except StoreFailed as failure:
             self._fail("timers cannot be read", failure)
@@ -211,6 +215,15 @@ class Appliance:
                 self._ringing[alert] = AlertRaised(alert=alert, kind="timer", phrases=_STOP_WORDS)
                 events += [self._tell(alert, ringing_sentence(timer)), self._ringing[alert]]
         return events
+
+    def _volume_changed(self) -> list[Event]:
+        """What somebody has said about it, since the ears were told."""
+        with self._store.reading() as store:
+            level = store.setting("volume", LOUDEST)
+        if level == self._volume:
+            return []
+        self._volume = level
+        return [VolumeSet(gain_db=gain_db(level))]
 
     def _clear(self, alert: str) -> list[Event]:
         self._ringing.pop(alert, None)
@@ -225,6 +238,7 @@ class Appliance:
     def seed(self) -> list[Event]:
         """What new ears must know: what rings, which call there is, and what was committed and never heard."""
         seeds: list[Event] = [self._schedule.at(self._clock()), *self._ringing.values()]
+        self._volume = LOUDEST  # as new ears have it; the next tick tells them otherwise
         if self._call is not None:
             seeds.append(self._call)
         self._committed.clear()

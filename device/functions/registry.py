@@ -24,7 +24,7 @@ from device.functions.schema import Schema, SchemaError, SlotSpec, schema_of, to
 EVERYWHERE: Final[tuple[Origin, ...]] = ("voice", "text", "call", "web", "staff")
 LONGEST_NAME: Final = 64
 LONGEST_DESCRIPTION: Final = 999
-BUILTIN: Final = ("clock_functions", "timer_functions", "appointments", "changes")
+BUILTIN: Final = ("clock_functions", "timer_functions", "appointments", "changes", "volume")
 _MARK = "__wakeline_function__"
 _CONTEXT = "ctx"
 _log = logging.getLogger("wakeline.functions")

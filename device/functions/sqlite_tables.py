@@ -68,6 +68,10 @@ class SqliteReading(WebReading):
         rows = self._db.execute("SELECT id, name, seconds, ends FROM timers WHERE state = 'running' ORDER BY ends, id")
         return [Timer(row[0], row[1], row[2], read(row[3])) for row in rows]
 
+    def setting(self, name: str, default: int) -> int:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"setting-{name}",)).fetchone()
+        return default if row is None else int(row[0])
+
     def unheard(self) -> list[Unheard]:
         rows = self._db.execute("SELECT reply, text, created FROM outbox WHERE heard_at IS NULL ORDER BY created")
         return [Unheard(row[0], row[1], read(row[2])) for row in rows]
@@ -141,6 +145,12 @@ class SqliteWriting(SqliteReading, WebWriting):
         self._db.execute(
             "UPDATE calls SET state = 'ended', cause = ?, code = ?, detail = ?, answered = ?, ended = ? WHERE id = ?",
             (cause, code, detail, answered, at, call),
+        )
+
+    def set_setting(self, name: str, value: int) -> None:
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            (f"setting-{name}", value),
         )
 
     def next_epoch(self) -> int:

@@ -165,6 +165,10 @@ class Reading(Protocol):
         """Oldest first."""
         ...
 
+    def setting(self, name: str, default: int) -> int:
+        """What a user has set by voice."""
+        ...
+
 
 class Writing(Reading, Protocol):
     """Changes that are committed together or not at all."""
@@ -200,6 +204,8 @@ class Writing(Reading, Protocol):
     def cancel_appointment(self, id: int) -> bool:
         """False when there is no such appointment, or no more."""
         ...
+
+    def set_setting(self, name: str, value: int) -> None: ...
 
     def add_timer(self, name: str, seconds: int, ends: datetime, created: datetime) -> int: ...
 
