@@ -50,6 +50,7 @@ def test_results_of_every_origin(desk: Desk, tmp_path: Path) -> None:
     assert not any(cell.startswith("=") for row in rows for cell in row.values()), "no formula"
 
 
+@pytest.mark.calls
 def test_placed_calls(desk: Desk) -> None:
     assert desk.run("sessions", "calls", "--format", "csv") == ""
     desk.run("call", "front desk")

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from device.bench.sender import PATH
-from device.collector import settle
 
 
 def application(secret: bytes) -> Starlette:
@@ -43,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings: dict[str, Any] = {"http": "httptools", "loop": "asyncio", "log_level": "warning", "access_log": False}
     app = application(os.environ["VAPI_SERVER_SECRET"].encode())
-    settle()
     uvicorn.run(app, host="127.0.0.1", port=options.port, lifespan="off", **settings)
     return 0
 
