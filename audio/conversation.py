@@ -22,7 +22,7 @@ from audio.regions import Regions
 from audio.settings import LoopSettings
 from audio.speaker import Speaker
 from audio.turn import On, Turn, turn_step
-from audio.utterance import Utterance, request_start
+from audio.utterance import Talker, Utterance, request_start
 from audio.waiting import Waiting
 from audio.wakecheck import WakeCheck
 
@@ -47,6 +47,7 @@ class Conversation:
         self._turn = TurnId(epoch * TURNS_PER_EPOCH)
         self._origin: TurnOrigin = "wake"
         self._utterance: Utterance | None = None
+        self._talker: Talker | None = None
         self._open_turn = False
         self._phrases: tuple[str, ...] = ()
         self._due: Samples | None = None
@@ -177,13 +178,12 @@ class Conversation:
     def _hear(self, what: HeardFact) -> None:
         if self._utterance is not None:
             self._utterance.hear(what)
-        match what:
-            case fact.WakeHeard():
-                held = self._utterance is not None and self._utterance.held  # Only the button ends what it began.
-                if not held and self._check.counts(what) and (self.state in _AT_REST or self._cuts(what)):
-                    self._trigger(On.WAKE, what)
-            case fact.SpeechStarted():
-                self._trigger(On.VOICE, what)
+        if isinstance(what, fact.WakeHeard):
+            held = self._utterance is not None and self._utterance.held  # Only the button ends what it began.
+            if not held and self._check.counts(what) and (self.state in _AT_REST or self._cuts(what)):
+                self._trigger(On.WAKE, what)
+        elif isinstance(what, fact.SpeechStarted):
+            self._trigger(On.VOICE, what)
 
     def _cuts(self, evidence: fact.WakeHeard | fact.Pressed) -> bool:
         interruptible = self.state is not Turn.SPEAKING or self._speaker.interruptible
@@ -212,7 +212,7 @@ class Conversation:
     def _end_utterance(self, reason: fact.UtteranceEnd) -> None:
         assert self._utterance is not None
         self._emit(self._utterance.ended(reason))
-        self._utterance = None
+        self._talker, self._utterance = self._utterance.talker, None
 
     # -- the table ------------------------------------------------------------------------------------------------
     def _trigger(self, on: On, cause: Event | None = None) -> None:
@@ -260,7 +260,7 @@ class Conversation:
         self._supersede()
         self._begin_turn(origin, since)
         phrases = (*self._phrases, *self._waiting.phrases)
-        self._utterance = Utterance(self._turn, since, self.now, self._settings, phrases, origin)
+        self._utterance = Utterance(self._turn, since, self.now, self._settings, phrases, origin, self._talker)
         return self._utterance
 
     def _supersede(self) -> None:

@@ -1,6 +1,8 @@
-"""Pure policy: has the user finished? Owns the endpoint of one utterance."""
+"""Pure policy: has the user finished, and is it they who speak? Owns the endpoint of one utterance."""
 
 from __future__ import annotations
+
+import heapq
 
 from audio.events import UtteranceEnd
 from audio.frames import FRAME, Samples, ms
@@ -18,13 +20,22 @@ _GRACE = ms(80)
 class Endpointer:
     """Judges one utterance from its opening on; asked once per frame."""
 
-    def __init__(self, settings: EndpointSettings, opened: Samples, *, held: bool) -> None:
-        """`held`: push-to-talk, which only the release or the cap ends."""
+    def __init__(
+        self, settings: EndpointSettings, opened: Samples, *, held: bool, expected_db: float | None = None
+    ) -> None:
+        """`held`: push-to-talk, which only the release or the cap ends. `expected_db`: how loud the last talker was
+        where nobody has called; what is much softer is the room behind, and no voice before that level was reached.
+        """
         self._settings = settings
         self.opened = opened
         self._held = held
-        self._voice = 0
+        self._voice = self._credit = 0
         self._talker_db = QUIETEST_DB
+        self._expected_db = expected_db
+        self._loudest = [QUIETEST_DB] * max(1, ms(settings.min_speech_ms) // FRAME)
+        """A heap of the loudest voiced frames."""
+        self.reached: Samples | None = None
+        """When the expected talker's level was first reached."""
         self.speech_end = opened
         """Where the voice was last heard."""
 
@@ -33,6 +44,18 @@ class Endpointer:
         """Enough voice for an utterance was heard."""
         return self._voice >= ms(self._settings.min_speech_ms)
 
+    @property
+    def level_db(self) -> float | None:
+        """How loud the talker was for `min_speech_ms` in all (a click is shorter); None if they said less."""
+        return self._loudest[0] if self._loudest[0] > QUIETEST_DB else None
+
+    def _is_expected(self, reading: GateReading) -> bool:
+        """In a quiet room whoever stands out from it, in a loud one who is about as near as the last talker."""
+        if self._expected_db is None:
+            return True
+        share = self._settings.talker_share * (self._expected_db - reading.floor_db)
+        return reading.smooth_db >= min(reading.floor_db + share, self._expected_db - self._settings.softer_db)
+
     def _is_talker(self, reading: GateReading) -> bool:
         """Loud enough to be the one who is talking to us, not the room behind."""
         self._talker_db = max(reading.smooth_db, self._talker_db - _FORGET_DB)
@@ -40,14 +63,22 @@ class Endpointer:
         return reading.smooth_db >= reading.floor_db + depth
 
     def credit(self, voiced_until: Samples, length: int) -> None:
-        """Count voice that was heard before the utterance was opened (it opened the gate)."""
-        self._voice += length
+        """Voice that was heard before the utterance was opened (it opened the gate) counts as the frame at its end."""
+        self._credit = length
         self.speech_end = voiced_until
+
+    def _count(self, now: Samples, reading: GateReading) -> None:
+        heapq.heappushpop(self._loudest, reading.smooth_db)
+        if self._is_expected(reading):
+            self._voice += FRAME + self._credit
+            if self._expected_db is not None and self.reached is None:
+                self.reached = now
+        self._credit = 0
 
     def step(self, now: Samples, reading: GateReading | None) -> UtteranceEnd | None:
         """`now` is the end of the frame just heard; returns why the utterance is over, or None."""
         if reading is not None and reading.voiced:
-            self._voice += FRAME
+            self._count(now, reading)
             if self._is_talker(reading):
                 self.speech_end = now
         if now - self.opened >= ms(self._settings.cap_ms):

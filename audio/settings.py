@@ -43,6 +43,8 @@ class EndpointSettings:
     """The last resort: no utterance is longer."""
     talker_share: float = 0.6
     """Between the noise floor (0) and the talker's level (1): what is softer does not keep the utterance open."""
+    softer_db: float = 12.0
+    """Without a wake word, after a reply: in a loud room a voice so much softer than the last talker's is the room."""
     min_speech_ms: int = 120
     """Less voice than this is no utterance (the tail of the wake word, a click)."""
 

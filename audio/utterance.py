@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from audio.buffers import PreRoll
@@ -21,6 +23,10 @@ _TAIL = ms(300)
 """Of the closing silence the recognizer hears only this much: more costs time and invites invented words. Then nothing
 can change in the text unless somebody speaks on: it is decoded ahead while the rest of the silence is waited for."""
 
+_SOFT_START = ms(1000)
+"""In a follow-up the recognizer hears so much from before the talker's level was reached: a first word may be soft, but
+the room that opened the utterance may have talked for seconds."""
+
 _DIP = ms(50)
 """Length of the window with which the joint between wake word and request is looked for."""
 
@@ -39,6 +45,13 @@ def request_start(word: WakeHeard, audio: PreRoll) -> Samples:
     return Samples(word.word_end + quietest + _DIP // 2)
 
 
+class Talker(NamedTuple):
+    """How loud somebody was: the measure for the next turn only, then somebody else may stand there."""
+
+    turn: TurnId
+    level_db: float
+
+
 class Utterance:
     """Nothing is sent to the recognizer before there was enough voice: a click or the tail of the wake word is free,
     a pause before the request is not decoded. A held utterance (push-to-talk) is sent as a whole."""
@@ -51,11 +64,14 @@ class Utterance:
         settings: LoopSettings,
         phrases: tuple[str, ...],
         origin: TurnOrigin,
+        last: Talker | None = None,
     ) -> None:
-        """The recognizer may hear from `since` on; the user is waited for from `opened` on."""
+        """The recognizer may hear from `since` on; the user is waited for from `opened` on. `last` spoke before: in a
+        follow-up nobody else is expected. What rings is stopped by anybody."""
         self.turn = turn
         self.held = origin == "press"
-        self.endpointer = Endpointer(settings.endpoint, opened, held=self.held)
+        expected = last.level_db if last is not None and origin == "follow_up" and last.turn == turn - 1 else None
+        self.endpointer = Endpointer(settings.endpoint, opened, held=self.held, expected_db=expected)
         self._ready_at = Samples(opened + _READY_AFTER) if origin == "wake" else None
         self.sent = False
         """The recognizer has been started."""
@@ -117,6 +133,12 @@ class Utterance:
         """The rest of the audio, and the end of it."""
         return [*self._feed(now, audio, at_once=True), FinishRecognition(turn=self.turn)]
 
+    @property
+    def talker(self) -> Talker | None:
+        """Who spoke, for the turn that follows."""
+        level = self.endpointer.level_db
+        return None if level is None else Talker(self.turn, level)
+
     def ended(self, reason: UtteranceEnd) -> UtteranceEnded:
         return UtteranceEnded(turn=self.turn, reason=reason, speech_end=self.endpointer.speech_end)
 
@@ -146,6 +168,8 @@ class Utterance:
         if not self.sent:
             self.sent = True
             self._fed_to = self._start if self._start is not None else self._since
+            if self.endpointer.reached is not None:
+                self._fed_to = max(self._fed_to, Samples(self.endpointer.reached - _SOFT_START))
             commands.append(StartRecognition(turn=self.turn, phrases=self._phrases))
         if upto - self._fed_to >= (1 if at_once else _FEED):
             commands.append(FeedRecognition(turn=self.turn, pcm=audio.read(self._fed_to, upto).tobytes()))

@@ -168,3 +168,35 @@ def test_the_ledger_tells_the_words_heard(spoken: int) -> None:
     assert heard == ["one", "two", "three,", "four", "five."][: len(heard)]
     assert reply.played(spoken) == (spoken >= 2500)
     assert len(heard) == 5 or spoken < 2500
+
+
+def follow_up(*parts: tuple[int, float], floor: float, talker: float = -20.0) -> tuple[Endpointer, str | None]:
+    """A follow-up to somebody who spoke at `talker` dB; `parts` are voices of so many ms and dB, then the room's."""
+    judge = Endpointer(EndpointSettings(), Samples(0), held=False, expected_db=talker)
+    judge.credit(Samples(0), ms(50))
+    levels = [db for length, db in parts for _ in range(length // 10)] + [floor] * 600
+    for number, db in enumerate(levels):
+        end = judge.step(Samples((number + 1) * FRAME), reading(db > floor, db=db, floor=floor))
+        if end:
+            return judge, end
+    return judge, None
+
+
+def test_the_room_gives_no_answer_in_a_follow_up() -> None:
+    judge, end = follow_up((5000, -34.0), floor=-44.0)
+    assert (end, judge.spoken, judge.reached) == ("no_speech", False, None)
+
+
+@pytest.mark.parametrize(("answer_db", "floor"), [(-20.0, -44.0), (-31.0, -44.0), (-35.0, -60.0)])
+def test_an_answer_through_the_room_and_by_somebody_softer_is_heard(answer_db: float, floor: float) -> None:
+    behind = floor + 10
+    judge, end = follow_up((2000, behind), (400, answer_db), (2000, behind), floor=floor)
+    assert (end, judge.reached) == ("silence", ms(2010))
+
+
+def test_the_level_of_a_talker_is_not_that_of_a_click() -> None:
+    judge = Endpointer(EndpointSettings(), Samples(0), held=False)
+    for number, db in enumerate([-20.0] * 50 + [-3.0] * 6 + [-45.0] * 50):
+        judge.step(Samples((number + 1) * FRAME), reading(True, db=db, floor=-60.0))
+    assert judge.level_db == -20.0
+    assert Endpointer(EndpointSettings(), Samples(0), held=False).level_db is None

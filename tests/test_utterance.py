@@ -9,10 +9,11 @@ import pytest
 
 from audio.buffers import PreRoll
 from audio.commands import Command, DecodePartial, FeedRecognition, FinishRecognition
+from audio.events import TurnOrigin
 from audio.frames import FRAME, RATE, Samples, TurnId, ms
 from audio.gate import GateReading
 from audio.settings import LoopSettings
-from audio.utterance import Utterance
+from audio.utterance import Talker, Utterance
 from models.moonshine_decoder import Decoded
 from models.stt_moonshine import MoonshineRecognizer
 
@@ -22,9 +23,9 @@ T = TurnId(100001)
 class Room:
     """An utterance and its microphone; `speak` and `pause` move the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: TurnOrigin = "wake", last: Talker | None = None) -> None:
         self.audio = PreRoll(20 * RATE)
-        self.utterance = Utterance(T, Samples(0), Samples(0), LoopSettings(), (), "wake")
+        self.utterance = Utterance(T, Samples(0), Samples(0), LoopSettings(), (), origin, last)
         self.now = Samples(0)
         self.asked: list[int] = []
         self.commands: list[Command] = []
@@ -39,8 +40,11 @@ class Room:
     def pause(self, milliseconds: int) -> None:
         self._hear(milliseconds, voiced=False)
 
-    def _hear(self, milliseconds: int, *, voiced: bool) -> None:
-        level = -20.0 if voiced else -60.0
+    def babble(self, milliseconds: int) -> None:
+        self._hear(milliseconds, voiced=True, level=-40.0)
+
+    def _hear(self, milliseconds: int, *, voiced: bool, level: float | None = None) -> None:
+        level = level if level is not None else -20.0 if voiced else -60.0
         for _ in range(milliseconds // 10):
             self.audio.write(np.full(FRAME, 1000 if voiced else 1, np.int16))
             self.now = Samples(self.now + FRAME)
@@ -87,6 +91,39 @@ def test_a_slow_recognizer_is_asked_less_often(takes_ms: int, most: int) -> None
     room.takes_ms = takes_ms
     room.speak(4000)
     assert most - 2 <= len(room.asked) <= most, "half of its time is kept free for the final"
+
+
+LAST = Talker(TurnId(T - 1), -20.0)
+
+
+def test_a_follow_up_that_nobody_answers_costs_the_recognizer_nothing() -> None:
+    room = Room("follow_up", LAST)
+    room.babble(6000)
+    assert (room.end, room.now) == ("no_speech", ms(5000))
+    assert not room.utterance.anything
+    assert not room.commands
+
+
+def test_of_the_room_before_the_answer_only_the_last_second_is_recognized() -> None:
+    room = Room("follow_up", LAST)
+    room.babble(3000)
+    room.speak(500)
+    room.pause(1000)
+    assert room.end == "silence"
+    room.utterance.finish(room.now, room.audio)
+    fed = sum(len(command.pcm) for command in room.commands if isinstance(command, FeedRecognition))
+    assert fed == 2 * ms(1000 - 10 + 500 + 300)
+    assert room.utterance.talker == Talker(T, -20.0)
+
+
+@pytest.mark.parametrize(
+    ("origin", "last"),
+    [("follow_up", None), ("follow_up", Talker(TurnId(T - 2), -20.0)), ("alert", LAST), ("wake", LAST)],
+)
+def test_who_is_not_expected_may_speak_as_softly_as_ever(origin: TurnOrigin, last: Talker | None) -> None:
+    room = Room(origin, last)
+    room.babble(1000)
+    assert room.utterance.anything
 
 
 class Counting:
