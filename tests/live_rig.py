@@ -84,9 +84,13 @@ def transcribed(pcm: Pcm) -> str:
     return recognizer.finish().text
 
 
+CODE = re.compile(r" Your code is( \d){4}\.")
+"""Of a booking: it follows from the microsecond in which that was made."""
+
+
 def without_the_time(said: str) -> str:
-    """Two visits take place at different times of the day."""
-    return re.sub(r"\d+:\d\d", "TIME", said).replace(" AM", " PM")
+    """Two visits take place at different times of the day, and their bookings have other codes."""
+    return CODE.sub("", re.sub(r"\d+:\d\d", "TIME", said).replace(" AM", " PM"))
 
 
 class Appliance:

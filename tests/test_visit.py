@@ -22,6 +22,7 @@ from audio.wav import read_wav
 from device.bench.speech import assemble, one_breath
 from device.demo import Room, script, steps
 from device.functions.sqlite_store import SqliteStore
+from tests.live_rig import CODE
 from tests.models_speech import voice
 from tests.offline_house import ZONE, answers, of, session, spoken, transcribed
 from tests.scenario import lines
@@ -29,8 +30,6 @@ from tests.wer import wer
 
 pytestmark = pytest.mark.models
 
-CODE = re.compile(r" Your code is( \d){4}\.")
-"""It follows from the microsecond in which the booking was made."""
 ANSWERS = [
     "It's 10 AM.",
     "At what time?",
