@@ -97,11 +97,7 @@ def test_a_timer_rings_through_it_all(card: VirtualCard, running: Appliance) -> 
     ringing = running.mark
     running.recovered(running.strike(), ringing)
     running.wait_for("AlertRaised", after=ringing)
-    # New ears do not know the echo of their ring yet; a person who is not heard says it again.
-    for _ in range(3):
-        said = running.mark
-        card.play(spoken("joe", "Stop."))
-        if running.wait_for("AlertCleared", "TurnEnded", after=said)["type"] == "AlertCleared":
-            break
+    # Pressed: a single "stop" over the ring is often not heard by new ears, which do not know its echo yet.
+    running.request(card, "Stop the timer.")
     running.wait_for("AlertCleared", after=ringing)
     assert not [line for line in running.said(ringing) if "is over" in line], "that was heard before"

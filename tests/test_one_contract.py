@@ -111,6 +111,8 @@ def test_five_ways_one_result_one_record(
     assert all(slot["date"] >= day for slot in now["nextSlots"])
     assert [asked.json for asked in far.asked] == [wanted] * 3
     calls = [call for call in recorded(tmp_path) if call.name == "checkAvailability"]
+    # A replay's clock runs ahead of the one on the wall: its call may stand anywhere between the others.
+    calls.sort(key=lambda call: call.origin != "voice")
     assert [call.origin for call in calls] == ["voice", "text", "call", "call", "call", "call", "text"]
     records = [kept(call) for call in calls]
     own, behind = records[:4], records[4:]

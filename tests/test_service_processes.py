@@ -81,9 +81,14 @@ def test_a_second_one_is_refused(tmp_path: Path) -> None:
         assert running.status()["ears"]
 
 
-def test_ears_that_never_come_up_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the service manager sees it, and tries again with its own patience."""
+@pytest.mark.parametrize("hopeless", [True, False])
+def test_ears_that_never_come_up_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hopeless: bool
+) -> None:
+    """So the service manager sees it, and tries again with its own patience; for want of a model at once."""
     monkeypatch.setattr(live, "_BACK_OFF_S", (0.0,))
+    if not hopeless:
+        monkeypatch.setattr(live, "HOPELESS", frozenset())
     config = Config(
         wake=WakeSection(words=("no_such_word",)), paths=PathsSection(state_dir=tmp_path, runtime_dir=tmp_path)
     )
@@ -96,5 +101,5 @@ def test_ears_that_never_come_up_are_given_up(tmp_path: Path, monkeypatch: pytes
         finally:
             await house.close()
 
-    assert asyncio.run(run()) == 1
-    assert printed.getvalue().count("engine: start") == live.MOST_FAILURES
+    assert asyncio.run(run()) == (live.EXIT_FAULT if hopeless else 1)
+    assert printed.getvalue().count("engine: start") == (1 if hopeless else live.MOST_FAILURES)
