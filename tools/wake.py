@@ -24,6 +24,7 @@ import numpy as np
 from audio.frames import FRAME, RATE, Pcm, silence
 from audio.settings import WakeSettings
 from audio.wav import WavError, read_wav
+from device.bench.noise import active_level, pink
 from models.wake_micro import MicroWakeDetector
 from models.wake_open import OpenWakeDetector
 from models.wake_verify import OpenWakeVerifier
@@ -83,21 +84,6 @@ def interval(hits: int, of: int) -> str:
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
     return f"{100 * share:5.1f} % ({100 * (middle - half):.0f}-{100 * (middle + half):.0f})"
-
-
-def pink(samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Pink noise of RMS 1."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
-    noise = np.fft.irfft(spectrum, samples)
-    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
-
-
-def active_level(speech: Pcm) -> float:
-    """RMS while somebody speaks: of the 20 ms pieces that lie at most 20 dB below the loudest."""
-    pieces = speech[: len(speech) // 320 * 320].reshape(-1, 320).astype(np.float64)
-    powers = np.mean(np.square(pieces), axis=1)
-    return float(np.sqrt(np.mean(powers[powers > powers.max(initial=1) / 100])))
 
 
 def noisy(speech: Pcm, level: float | None, seed: int) -> Pcm:
