@@ -6,6 +6,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("wakeline", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("wakeline")
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
