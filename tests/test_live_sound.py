@@ -73,9 +73,18 @@ def hears_again(running: Appliance, mark: int, since: datetime) -> None:
 
 
 def answers_aloud(card: VirtualCard, running: Appliance) -> None:
-    mark = running.mark
-    card.play(spoken("joe", "Hey Jarvis, what time is it?"))
-    assert running.wait_for("ReplyFinished", after=mark)["heard"].startswith("It's ")
+    """Called up to three times, as a person does: a word said just when the card is back may not be known yet."""
+    for patience in (10.0, 10.0, 30.0):
+        mark = running.mark
+        card.play(spoken("joe", "Hey Jarvis, what time is it?"))
+        try:
+            heard = running.wait_for("ReplyFinished", after=mark, timeout=patience)["heard"]
+        except AssertionError:
+            if patience > 10:
+                raise
+        else:
+            assert heard.startswith("It's ")
+            return
 
 
 def test_the_card_is_unplugged_and_a_timer_rings_all_the_same(card: VirtualCard, running: Appliance) -> None:
