@@ -165,7 +165,8 @@ class Runner:
         flight.quiet()
         flight.seat.leave()
         flight.end_turn()
-        self._flights.pop(flight.call.id, None)
+        if self._flights.get(flight.call.id) is flight:  # not one of the same id that has come since
+            del self._flights[flight.call.id]
         if self._last_effect.get(flight.call.session) is flight:
             del self._last_effect[flight.call.session]
         if not task.cancelled() and (error := task.exception()) is not None:
