@@ -99,8 +99,7 @@ def test_the_card_is_unplugged_and_a_timer_rings_all_the_same(card: VirtualCard,
     card.plug()
     hears_again(running, mark, since)
     running.wait_for("ReplyFinished", after=mark, where=lambda entry: "is over" in entry["heard"])
-    at = running.request(card, "Stop the timer.")
-    running.wait_for("AlertCleared", after=at)
+    running.stop_the_ring(card)
 
 
 def test_the_sound_server_is_killed_and_started_again(card: VirtualCard, running: Appliance, port: int) -> None:
