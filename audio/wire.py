@@ -19,7 +19,7 @@ from audio.events import Event, LevelMeasured, PartialText
 from audio.settings import LoopSettings
 from models.wake_words import WakeWord
 
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct(">I")
 _MAX_FRAME = 1 << 22
 _MAX_WAITING = 4096

@@ -14,13 +14,12 @@ from models.wake_open import CHUNK, load_features, load_word
 from models.wake_words import WakeWord
 
 THRESHOLDS: Final = {"alexa": 0.1}
-"""Measured on people and on synthetic voices (docs/wake.md)."""
+"""Fixed before what docs/wake.md measures with them."""
 _THRESHOLD: Final = 0.3
 _JUDGED = RATE * 7 // 10
 """Scores of so much at the end count: the word ended there, and a score sees 2.1 s, all of it audio that was given."""
-
-
 _SEEN = RATE * 28 // 10
+"""No check is of less, so that nothing of the one before is among it."""
 
 
 class OpenWakeVerifier:

@@ -117,7 +117,7 @@ class Escalation:
         self._notify(CallDialling(call=request.id, link=to.link, destination=to.name))
         try:
             outcome = await self._attempt(request)
-        except BaseException:
+        except BaseException:  # also the end of the app
             # A fault of ours or the end of the app: the attempt stays open and is looked for at the next start.
             self._notify(CallEnded(call=request.id, cause=Cause.UNKNOWN.value))
             raise

@@ -138,7 +138,7 @@ class Exchange:
             breaker.failed(permit, self._clock())
             # Its text may hold the address; the type says enough.
             raise _Again(type(error).__name__, sent=not isinstance(error, _NOT_SENT)) from None
-        except BaseException:
+        except BaseException:  # given up, or a fault of ours: in either case the permit comes back
             breaker.given_back(permit)
             raise
         if reply.status >= 500 or reply.status in _BUSY:

@@ -113,7 +113,7 @@ def migrate(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever it was: all of the steps or none
         connection.execute("ROLLBACK")
         raise
 

@@ -292,7 +292,7 @@ class Runner:
             if not flight.unit.finish():
                 raise flight.timed_out()
             return result, flight.record(result)
-        except BaseException:
+        except BaseException:  # whatever it was: nothing of it stays
             flight.unit.undo()
             raise
 

@@ -60,7 +60,7 @@ class SqliteStore:
                 # A checkpoint stops the writers for a moment: rather seldom, and of a log of at most 16 MB.
                 self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
                 migrate(self._writer)
-            except BaseException:
+            except BaseException:  # whatever it was: nobody else closes it
                 self._writer.close()
                 raise
         self._group = Group(self._writer, wait_s)
@@ -115,7 +115,7 @@ class SqliteStore:
             try:
                 for work in works:
                     work.carry_out(store)
-            except Exception:
+            except Exception:  # a work may raise anything; each is then tried alone, and only its own future fails
                 if not connection.in_transaction:  # a full disk: the database has undone everything
                     raise
                 connection.execute("ROLLBACK TO works")

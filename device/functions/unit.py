@@ -61,7 +61,7 @@ class Unit:
             raise FunctionError("an async function cannot change the store: write `def` instead of `async def`")
         try:
             yield self._begin()
-        except BaseException:
+        except BaseException:  # whatever it was: a function that swallows it shall not commit half of its changes
             self._broken = True
             raise
 
