@@ -17,6 +17,7 @@ from tests.judges import have_specs, judge, vapi_fixture, vapi_whole
 
 SHELF = '''
 from device.functions import Refused, function
+from device.functions.context import Context
 
 
 @function(effect=True, origins=("voice",), at_once=1)
@@ -28,12 +29,16 @@ def water_plants(litres: float, gently: bool = True) -> dict[str, float]:
 
 
 @function(origins=("staff",), budget_s=0.05)
-async def count_slowly() -> str:
-    """Count, and take a while."""
+async def count_slowly(ctx: Context) -> str:
+    """Count until the budget is over: the call is recorded as running then."""
     import asyncio
 
-    await asyncio.sleep(0.2)
-    return "Three."
+    while True:
+        with ctx.store.reading() as store:
+            call = store.function_call(ctx.call_id)
+        if call is not None and call.state == "running":
+            return "Three."
+        await asyncio.sleep(0)
 '''
 
 
