@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -153,9 +154,9 @@ def test_it_is_not_ready_without(tmp_path: Path, broken: str, monkeypatch: pytes
     async def work() -> None:
         async with running(tmp_path, {}, hears=broken != "ears") as (web, house):
             if broken == "store":
-                failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                failing: Future[None] = Future()
                 failing.set_exception(StoreFailed("the disk is full"))
-                monkeypatch.setattr(house.store, "submit", lambda work: failing)
+                monkeypatch.setattr(house.store, "submit", lambda work, *, urgent=False: failing)
             answer = await ask(web.private.port, "/ready", {"authorization": f"Bearer {web_token(tmp_path)}"})
             assert answer.status_code == 503
             assert answer.json() == {"ready": False, "store": True, "ears": True} | {broken: False}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from device.calls.assistant import build_assistant
 from device.config import Config, ConfigError
+from device.functions.commits import committed
 from device.functions.contract import LateResult, StoreFailed
 from device.functions.registry import Registry
 from device.functions.runner import Runner
@@ -230,9 +231,8 @@ def _ready(parts: WebParts) -> Ready:
 
 
 async def _writable(store: Store) -> bool:
-    written: Awaitable[None] = asyncio.wrap_future(store.submit(lambda writing: None))
     try:
-        await written
+        await committed(store, lambda writing: None)
     except StoreFailed:
         return False
     return True

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from device.calls.vapi import BASE_URL, USER_AGENT
+from device.functions.commits import committed
 from device.functions.contract import LateResult, StillWorking, StoreFailed
 from device.functions.store import Reading, RecordedCall, Store
 from device.web.sessions import LiveSession, Phase, Sessions, call_of
@@ -168,11 +169,11 @@ class Late:
             if live is None or live.phase is Phase.ENDED or not live.control_url:
                 return None  # waits in the store until a message of this call brings its URL; polling has it
             try:
-                if not await asyncio.wrap_future(self._store.submit(lambda tx: _waits(tx, session, id))):
+                if not await committed(self._store, lambda tx: _waits(tx, session, id)):
                     return None
                 told = await self._control.post(live.control_url, message)
                 if told is Told.DONE:
-                    await asyncio.wrap_future(self._store.submit(lambda tx: tx.mark_delivered(id)))
+                    await committed(self._store, lambda tx: tx.mark_delivered(id))
                 else:
                     _log.warning("a late result was not told: %s", told.value)
                 if told is Told.UNREACHED:

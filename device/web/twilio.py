@@ -18,6 +18,7 @@ import httpx
 
 from device.calls.link import LinkError
 from device.config import Config
+from device.functions.commits import committed
 from device.functions.contract import StoreFailed
 from device.functions.store import Store, Writing
 from device.secrets import Secrets
@@ -97,7 +98,7 @@ class TwilioEndpoint:
         except FormInvalid as error:
             return _refused(error)
         try:
-            await asyncio.wrap_future(self._store.submit(lambda store: note_status(store, form, request.received)))
+            await committed(self._store, lambda store: note_status(store, form, request.received))
         except StoreFailed as error:
             log.error("status callback: %s: %s", error.code, error)
             return _error(503, error.code, "not stored: send it again")
@@ -123,7 +124,7 @@ class TwilioEndpoint:
             quiet = store.quiet_sessions("twilio", now - _LONGEST)
             return sum(store.close_session(id, NO_FINAL_STATUS, "", now) for id in quiet)
 
-        return await asyncio.wrap_future(self._store.submit(work))
+        return await committed(self._store, work)
 
     async def aclose(self) -> None:
         for task in self._handed.values():
@@ -180,7 +181,7 @@ class TwilioEndpoint:
     async def _opened(self, form: CallForm, at: datetime) -> timedelta | None:
         """Age of the first voice request of the call; None if this is it. A broken store costs a caller nothing."""
         try:
-            return await asyncio.wrap_future(self._store.submit(lambda store: note_voice(store, form, at), urgent=True))
+            return await committed(self._store, lambda store: note_voice(store, form, at), urgent=True)
         except StoreFailed as error:
             log.error("inbound call: %s: %s", error.code, error)
             return timedelta() if form.call in self._handed else None
@@ -192,7 +193,7 @@ class TwilioEndpoint:
             store.note_session(_session(form), "after", detail, at, number=_AFTER_NUMBER)
 
         try:
-            await asyncio.wrap_future(self._store.submit(note))
+            await committed(self._store, note)
         except StoreFailed as error:
             log.error("fallback: %s: %s", error.code, error)
 
